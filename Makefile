@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: PostgreSQL
+# The front door. Each target is a line or two; what it does lies in meson.build, scripts/ and test/.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+.PHONY: all build deps test demo bench lint install clean
+all: build
+
+# What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
+build:
+	@scripts/build $(BUILD)
+
+deps:
+	@scripts/install-packages build test
+
+test: deps build
+	@scripts/test $(BUILD)
+
+demo: deps build
+	@test/server/demo $(BUILD)
+
+bench: deps build
+	@test/bench/run $(BUILD)
+
+lint:
+	@scripts/install-packages build test lint
+	@scripts/lint
+
+install: build
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+
+clean:
+	rm -rf $(BUILD)

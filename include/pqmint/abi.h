@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The seam between pqmint's own objects: libpqmint.so asks, pqmint/core.so answers, pqmint/net.so fetches for core.
+ *
+ * It is plain C, so that the three may be built by different compilers, and versioned as a whole: each module exports
+ * one function that returns a table whose first word is PQMINT_ABI_VERSION. A table with another version is refused by
+ * name before anything else in it is read. Nothing here is a public interface (that is pqmint.h): it changes with the
+ * version, without notice.
+ *
+ * Rules that hold for every struct below:
+ *   - strings are NUL-terminated UTF-8 as libpq had them; NULL means "not there";
+ *   - times are seconds since the epoch, 0 means "not known" or "never";
+ *   - who made it frees it: an answer lives until the `release` of the table that gave it, and wipes its tokens then;
+ *   - functions may be called from any thread at the same time, and in a forked child; they never throw.
+ */
+#ifndef PQMINT_ABI_H
+#define PQMINT_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PQMINT_ABI_VERSION 1u
+
+/* ------------------------------------------------------------------ libpqmint.so -> core.so: mint for a connection */
+
+/* One host that libpq would try, in libpq's order. Hosts that need no token are listed too: policy sees them all. */
+struct pqmint_host {
+  const char* host;     /* name or address as the user gave it; NULL when only hostaddr was given */
+  const char* hostaddr; /* numeric address, or NULL */
+  const char* port;     /* decimal, never empty: libpq's default is filled in */
+  const char* spec;     /* the token spec ("pqmint:...") that asked for this host, or NULL: recognised by its name */
+  int wanted;           /* 0: leave this host alone */
+};
+
+/* What libpq says it would do, after service file, environment and defaults. */
+struct pqmint_request {
+  int32_t libpq_version; /* PQlibVersion(), e.g. 150018 */
+  const char* user;
+  const char* dbname;
+  const char* sslmode;
+  const char* sslrootcert;
+  const char* options;
+  const char* connect_timeout; /* seconds, as written by the user */
+  const struct pqmint_host* hosts;
+  size_t host_count;
+};
+
+/* What became of one host; the order is the request's. Everything but `token` may be shown to people. */
+struct pqmint_grant {
+  int managed;           /* 0: not ours, and all that follows is empty */
+  const char* token;     /* the password; NULL when `error` is set. SECRET */
+  int64_t token_expires; /* when the server will refuse it */
+  const char* host;      /* what libpq must take as host= (the name that TLS verifies); never NULL if managed */
+  const char* hostaddrs; /* where to dial instead of resolving `host`: addresses joined by commas, or NULL */
+  const char* provider;  /* "rds", "dsql", "entra", "command" */
+  const char* kind;      /* "cluster-writer", ..., "explicit" */
+  const char* endpoint;  /* what was signed: host:port, or host for DSQL */
+  const char* region;
+  const char* region_source;     /* "host", "option", "AWS_REGION", "AWS_DEFAULT_REGION", "profile", "imds" */
+  const char* credential_source; /* "environment", "profile", ... */
+  const char* credential_name;   /* the profile's name, for those that have one */
+  const char* identity;          /* masked: "AKIA...MPLE" */
+  int64_t credential_expires;
+  const char* error; /* a sentence without a prefix, or NULL */
+};
+
+struct pqmint_answer {
+  const char* error;       /* the first thing that forbids the connection, as a sentence without a prefix, or NULL */
+  const char* sslmode;     /* what libpq must be told; NULL: the user's own stands */
+  const char* sslrootcert; /* the same */
+  const struct pqmint_grant* grants;
+  size_t grant_count;
+};
+
+struct pqmint_core_module {
+  uint32_t abi;
+  /* Never NULL but when memory is out. May block to fetch credentials, at most connect_timeout, 30 s without one. */
+  const struct pqmint_answer* (*mint)(const struct pqmint_request* request);
+  void (*release)(const struct pqmint_answer* answer);
+};
+
+/* The one export of core.so. */
+const struct pqmint_core_module* pqmint_core(void);
+
+/* ---------------------------------------------------------------------- core.so -> net.so: fetch AWS credentials */
+
+struct pqmint_fetch {
+  const char* source;  /* "assume-role", "web-identity", "sso", "login", "process", "container", "imds" */
+  const char* profile; /* the profile that asked for it, or NULL */
+};
+
+struct pqmint_fetched {
+  const char* error; /* a sentence, or NULL */
+};
+
+struct pqmint_net_module {
+  uint32_t abi;
+  const struct pqmint_fetched* (*fetch)(const struct pqmint_fetch* what);
+  void (*release)(const struct pqmint_fetched* fetched);
+};
+
+/* The one export of net.so. */
+const struct pqmint_net_module* pqmint_net(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: PostgreSQL
+// Somebody else's text (a path, a profile's name) comes in; what may stand in one line of an error
+// text goes out.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace pqmint {
+
+/// At most `most` bytes, cut between characters with "..." at the end; control characters become
+/// question marks.
+inline std::string shown(std::string_view text, size_t most) {
+  constexpr std::string_view kCut = "...";
+  const bool whole = text.size() <= most;
+  size_t end = whole ? text.size() : most - kCut.size();
+  while (!whole && end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a UTF-8 sequence
+  std::string out(text.substr(0, end));
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  }
+  return whole ? out : out.append(kCut);
+}
+
+/// How much of a path an error text shows: two of them and what is said about them fit on a page.
+inline constexpr size_t kShownPath = 120;
+
+}  // namespace pqmint

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: PostgreSQL
+// `pqmint check`: what a connection would do, host by host, as JSON for scripts or as lines for people.
+
+#include <dlfcn.h>
+#include <getopt.h>
+#include <json/json.h>
+
+#include <cstdio>
+#include <ctime>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/inquiry.h"
+#include "preload/connect.h"
+
+namespace {
+
+using namespace pqmint;
+
+Json::Value text(const char* value) {
+  return value && *value ? Json::Value(value) : Json::Value();
+}
+
+// "2026-01-15T12:49:56Z"; null for a time that is not known.
+Json::Value utc(int64_t seconds) {
+  if (seconds == 0) return {};
+  const std::time_t time = static_cast<std::time_t>(seconds);
+  std::tm parts = {};
+  gmtime_r(&time, &parts);
+  char out[32];
+  std::strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return out;
+}
+
+Json::Value tls_of(const Inquiry& inquiry, const pqmint_grant& grant) {
+  const pqmint_answer& answer = inquiry.answer();
+  Json::Value tls;
+  const bool raised = grant.managed && answer.sslmode;
+  const bool rooted = grant.managed && answer.sslrootcert;
+  tls["sslmode"] = text(raised ? answer.sslmode : inquiry.target().option("sslmode"));
+  tls["sslrootcert"] = text(rooted ? answer.sslrootcert : inquiry.target().option("sslrootcert"));
+  return tls;
+}
+
+Json::Value describe_host(const Inquiry& inquiry, size_t index) {
+  const Host& host = inquiry.target().hosts()[index];
+  const pqmint_grant& grant = inquiry.answer().grants[index];
+  Json::Value out;
+  out["host"] = text(host.host);
+  out["hostaddr"] = text(host.hostaddr);
+  out["port"] = std::atoi(host.port);
+  out["managed"] = grant.managed != 0;
+  out["provider"] = text(grant.provider);
+  out["kind"] = text(grant.kind);
+  out["endpoint"] = text(grant.endpoint);
+  out["region"] = text(grant.region);
+  out["region_source"] = text(grant.region_source);
+  out["credential"] = Json::Value();
+  if (grant.credential_source) {
+    out["credential"]["source"] = text(grant.credential_source);
+    out["credential"]["name"] = text(grant.credential_name);
+    out["credential"]["identity"] = text(grant.identity);
+    out["credential"]["expires_at"] = utc(grant.credential_expires);
+  }
+  out["token"] = Json::Value();
+  if (grant.token) {
+    out["token"]["length"] = Json::UInt64(std::string_view(grant.token).size());
+    out["token"]["expires_at"] = utc(grant.token_expires);
+  }
+  out["tls"] = tls_of(inquiry, grant);
+  // What forbids the connection as a whole forbids it for each of our hosts.
+  out["error"] = text(grant.error ? grant.error : grant.managed ? inquiry.answer().error : nullptr);
+  return out;
+}
+
+Json::Value describe(const Inquiry& inquiry) {
+  Json::Value out;
+  out["user"] = text(inquiry.target().option("user"));
+  out["dbname"] = text(inquiry.target().option("dbname"));
+  out["hosts"] = Json::Value(Json::arrayValue);
+  for (size_t i = 0; i < inquiry.target().host_count(); ++i) out["hosts"].append(describe_host(inquiry, i));
+  return out;
+}
+
+void print_for_people(const Json::Value& all) {
+  const auto line = [](const char* name, const Json::Value& value, const std::string& more = "") {
+    if (!value.isNull()) std::printf("  %-12s %s%s\n", name, value.asString().c_str(), more.c_str());
+  };
+  std::printf("user %s, database %s\n", all["user"].asCString(), all["dbname"].asCString());
+  for (const Json::Value& host : all["hosts"]) {
+    const Json::Value& name = host["host"].isNull() ? host["hostaddr"] : host["host"];
+    std::printf("%s port %d\n", name.isNull() ? "(local socket)" : name.asCString(), host["port"].asInt());
+    if (!host["managed"].asBool()) {
+      std::puts("  not ours: libpq connects as if pqmint were not there");
+      continue;
+    }
+    line("service", host["provider"], " (" + host["kind"].asString() + ")");
+    line("endpoint", host["endpoint"]);
+    line("region", host["region"], " (from " + host["region_source"].asString() + ")");
+    const Json::Value& credential = host["credential"];
+    if (!credential.isNull()) {
+      line("credentials", credential["source"],
+           (credential["name"].isNull() ? "" : " " + credential["name"].asString()) + ", " +
+               credential["identity"].asString());
+      line("  until", credential["expires_at"]);
+    }
+    if (!host["token"].isNull()) {
+      line("token", host["token"]["length"], " characters, until " + host["token"]["expires_at"].asString());
+    }
+    line("TLS", host["tls"]["sslmode"],
+         host["tls"]["sslrootcert"].isNull() ? "" : ", roots " + host["tls"]["sslrootcert"].asString());
+    line("error", host["error"]);
+  }
+}
+
+// Logs in for real and says who answered.
+Json::Value try_login(const OpenedLibpq& opened, const char* conninfo) {
+  const auto find = [&]<typename F>(F*, const char* name) { return reinterpret_cast<F*>(dlsym(opened.handle, name)); };
+  const auto exec = find(&PQexec, "PQexec");
+  const auto get_value = find(&PQgetvalue, "PQgetvalue");
+  const auto tuples = find(&PQntuples, "PQntuples");
+  const auto clear = find(&PQclear, "PQclear");
+  const auto parameter = find(&PQparameterStatus, "PQparameterStatus");
+  const auto ssl = find(&PQsslAttribute, "PQsslAttribute");
+
+  const Libpq& libpq = *opened.libpq;
+  const ConninfoCall asked(conninfo);
+  PGconn* conn = connect(libpq, asked.call);
+  Json::Value out;
+  if (!conn || libpq.status(conn) != CONNECTION_OK) {
+    std::string why = conn ? libpq.error_message(conn) : "out of memory";
+    while (why.ends_with('\n')) why.pop_back();
+    out["error"] = why;
+  } else {
+    out["error"] = Json::Value();
+    out["host"] = text(libpq.host(conn));
+    out["server_version"] = text(parameter(conn, "server_version"));
+    PGresult* result = exec(conn, "select current_user");
+    if (result && tuples(result) == 1) out["user"] = get_value(result, 0, 0);
+    clear(result);
+    out["tls"]["protocol"] = text(ssl(conn, "protocol"));
+    out["tls"]["cipher"] = text(ssl(conn, "cipher"));
+  }
+  if (conn) {
+    connections::remove(conn);
+    libpq.finish(conn);
+  }
+  return out;
+}
+
+void print_login_for_people(const Json::Value& login) {
+  if (!login["error"].isNull()) return;
+  std::printf("logged in to %s as %s: PostgreSQL %s, %s %s\n", login["host"].asCString(), login["user"].asCString(),
+              login["server_version"].asCString(), login["tls"]["protocol"].asCString(),
+              login["tls"]["cipher"].asCString());
+}
+
+}  // namespace
+
+int check_command(int argc, char** argv) {
+  bool json = false, login = false;
+  const option options[] = {{"json", no_argument, nullptr, 'j'}, {"connect", no_argument, nullptr, 'c'}, {}};
+  opterr = 0;
+  for (int c; (c = getopt_long(argc, argv, "", options, nullptr)) != -1;) {
+    if (c == '?') return wrong_usage("check has no option \"" + std::string(argv[optind - 1]) + "\"");
+    (c == 'j' ? json : login) = true;
+  }
+  if (argc - optind > 1) return wrong_usage("check takes one CONNINFO; put quotes around it");
+  const char* conninfo = argc > optind ? argv[optind] : nullptr;
+
+  const auto libpq = open_libpq();
+  if (!libpq) return complain(libpq.error().text);
+  const auto inquiry = Inquiry::make(*libpq->libpq, conninfo, true);
+  if (!inquiry) return complain(inquiry.error().text);
+  Json::Value report = describe(**inquiry);
+  const char* error = (*inquiry)->answer().error;
+  if (login) {
+    report["login"] = try_login(*libpq, conninfo);
+    if (!error && !report["login"]["error"].isNull()) error = report["login"]["error"].asCString();
+  }
+  if (json) {
+    Json::StreamWriterBuilder writer;
+    writer["indentation"] = "  ";
+    writer["emitUTF8"] = true;
+    std::puts(Json::writeString(writer, report).c_str());
+  } else {
+    print_for_people(report);
+    if (login) print_login_for_people(report["login"]);
+  }
+  // libpq's own message already names the connection that failed.
+  return error ? complain(error) : 0;
+}

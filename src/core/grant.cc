@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: PostgreSQL
+// Spec, endpoint, region, credentials, token: the steps from one host to its password, in order.
+
+#include "core/grant.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "base/result.h"
+#include "core/credential.h"
+#include "core/spec.h"
+#include "core/token.h"
+
+namespace pqmint {
+namespace {
+
+using Provider = TokenSpec::Provider;
+
+std::string_view view(const char* text) {
+  return text ? std::string_view(text) : std::string_view();
+}
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+bool is_socket(const pqmint_host& host) {
+  if (!view(host.hostaddr).empty()) return false;
+  const std::string_view name = view(host.host);
+  return name.empty() || name.front() == '/' || name.front() == '@';
+}
+
+// "localhost" and the like have several addresses, and libpq would try them all. More than a few are of no use: each is
+// a host that libpq visits.
+constexpr int kMostAddresses = 4;
+
+Result<std::string> addresses_of(const std::string& name) {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (const int failure = getaddrinfo(name.c_str(), nullptr, &hints, &list); failure != 0) {
+    return Error{"could not translate host name " + quoted(name) + " to an address (" + gai_strerror(failure) +
+                 "); check the name, or give hostaddr="};
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, freeaddrinfo);
+  std::string out;
+  int count = 0;
+  for (const addrinfo* a = list; a && count < kMostAddresses; a = a->ai_next) {
+    char text[NI_MAXHOST];
+    if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    out += (count++ ? "," : "") + std::string(text);
+  }
+  if (count == 0) return Error{"host name " + quoted(name) + " has no address"};
+  return out;
+}
+
+// What will be signed for: a name, recognised or not, and a port.
+struct Subject {
+  std::string name;  // lower-case, without a trailing dot
+  int port = 0;
+  Endpoint endpoint;  // kNone: the name says nothing
+};
+
+// DSQL tells its clusters apart by TLS SNI; a name without the cluster in it can carry it as a startup option.
+std::string cluster_id_option(std::string_view options) {
+  constexpr std::string_view kOption = "amzn-cluster-id=";
+  const size_t at = options.find(kOption);
+  if (at == options.npos) return "";
+  std::string_view id = options.substr(at + kOption.size());
+  return lower(id.substr(0, id.find_first_of(" \t")));
+}
+
+std::string public_dsql_name(std::string_view cluster_id, std::string_view region) {
+  return std::string(cluster_id) + ".dsql." + std::string(region) + ".on.aws";
+}
+
+/// The steps for one host. Each returns false when it has set the grant's error.
+class Granting {
+ public:
+  Granting(const pqmint_request& request, const pqmint_host& host, int64_t now)
+      : request_(request), host_(host), now_(now) {}
+
+  Grant run() {
+    grant_.managed = true;
+    grant_.host = view(host_.host);
+    // Short-circuits at the first step that fails; what was learned until then stays for `pqmint check`.
+    static_cast<void>(read_spec() && refuse_socket() && find_subject() && find_service() && find_region() &&
+                      settle_dsql_name() && settle_address() && find_keys() && sign());
+    return std::move(grant_);
+  }
+
+ private:
+  bool fail(std::string sentence) {
+    grant_.error = std::move(sentence);
+    return false;
+  }
+  bool fail(const Error& error) { return fail(error.text); }
+
+  bool read_spec() {
+    if (!host_.spec) return true;
+    auto spec = parse_token_spec(host_.spec);
+    if (!spec) return fail(spec.error());
+    spec_ = std::move(*spec);
+    return true;
+  }
+
+  bool refuse_socket() {
+    if (!is_socket(host_)) return true;
+    return fail("a token is never sent over a Unix socket, which has no TLS; name the server with host= or PGHOST");
+  }
+
+  bool find_subject() {
+    // libpq has its own words for a port that is none, and pqmint leaves them to it.
+    const int port = static_cast<int>(std::strtol(host_.port, nullptr, 10));
+    subject_.port = spec_.endpoint_host.empty() ? port : spec_.endpoint_port;
+    subject_.name = lower(spec_.endpoint_host.empty() ? view(host_.host) : spec_.endpoint_host);
+    if (subject_.name.ends_with('.')) subject_.name.pop_back();
+    if (subject_.name.empty()) {
+      return fail(
+          "only an address is given, and a token is signed for a name; add host=, or endpoint= in the token spec");
+    }
+    subject_.endpoint = classify(subject_.name);
+    return true;
+  }
+
+  bool find_service() {
+    const Endpoint& endpoint = subject_.endpoint;
+    const Service asked = spec_.provider == Provider::kRds    ? Service::kRds
+                          : spec_.provider == Provider::kDsql ? Service::kDsql
+                                                              : Service::kNone;
+    if (asked == Service::kNone && endpoint.service == Service::kNone) {
+      return fail(quoted(subject_.name) +
+                  " does not say which service it is; for a tunnel or a CNAME put the real endpoint "
+                  "into the token spec: pqmint:rds?endpoint=NAME.rds.amazonaws.com:5432");
+    }
+    if (asked != Service::kNone && endpoint.service != Service::kNone && asked != endpoint.service) {
+      return fail("the token spec asks for " + std::string(name_of(asked)) + ", but " + quoted(subject_.name) +
+                  " is an endpoint of " + name_of(endpoint.service));
+    }
+    grant_.service = asked != Service::kNone ? asked : endpoint.service;
+    grant_.kind = endpoint.kind;
+    grant_.is_explicit = endpoint.service == Service::kNone;
+    if (grant_.service == Service::kRds && spec_.expires_in != 0) {
+      return fail("expires_in= in the token spec is for DSQL only; RDS takes no token that lives longer than 900 s");
+    }
+    return true;
+  }
+
+  bool find_region() {
+    const auto take = [&](std::string_view region, const char* source) {
+      if (region.empty()) return false;
+      grant_.region = region;
+      grant_.region_source = source;
+      return true;
+    };
+    if (take(spec_.region, "option") || take(subject_.endpoint.region(), "host")) return true;
+    if (!take(view(std::getenv("AWS_REGION")), "AWS_REGION") &&
+        !take(view(std::getenv("AWS_DEFAULT_REGION")), "AWS_DEFAULT_REGION")) {
+      auto region = profile_region(wish());
+      if (!region) return fail(region.error());
+      if (!take(*region, "profile")) {
+        return fail(
+            "no region: " + quoted(subject_.name) + " does not name one; set AWS_REGION, or region= in the token spec" +
+            (grant_.kind == HostKind::kGlobalWriter ? ", to the region of the cluster that is the writer now" : ""));
+      }
+    }
+    if (is_region_name(grant_.region)) return true;
+    return fail("the region " + quoted(grant_.region) + " (from " + grant_.region_source +
+                ") is not the name of a region");
+  }
+
+  // Two kinds of DSQL name are not what is signed for: a bare cluster id, and the name of a VPC endpoint.
+  bool settle_dsql_name() {
+    grant_.host = spec_.endpoint_host.empty() ? view(host_.host) : subject_.name;
+    if (grant_.host.ends_with('.')) grant_.host.pop_back();
+    if (grant_.kind == HostKind::kDsqlClusterId) {
+      subject_.name = public_dsql_name(subject_.endpoint.cluster_id(), grant_.region);
+      grant_.host = subject_.name;
+    } else if (grant_.kind == HostKind::kDsqlVpce) {
+      const std::string id = cluster_id_option(view(request_.options));
+      if (classify(id).kind != HostKind::kDsqlClusterId) {
+        return fail(quoted(subject_.name) +
+                    " names a VPC endpoint, not a cluster; say which one with options='-c "
+                    "amzn-cluster-id=ID', or with endpoint=ID.dsql.REGION.on.aws in a token spec");
+      }
+      subject_.name = public_dsql_name(id, grant_.region);
+      grant_.host = subject_.name;
+      dials_elsewhere_ = true;
+    }
+    if (grant_.service == Service::kRds) {
+      grant_.endpoint = subject_.name + ":" + std::to_string(subject_.port);
+    } else {
+      grant_.endpoint = subject_.name;
+    }
+    dials_elsewhere_ |= !spec_.endpoint_host.empty() && lower(view(host_.host)) != subject_.name;
+    return true;
+  }
+
+  // TLS is verified against the endpoint's name, while the bytes go where the user said.
+  bool settle_address() {
+    if (!dials_elsewhere_) return true;
+    if (!view(host_.hostaddr).empty()) {
+      grant_.hostaddrs = host_.hostaddr;
+      return true;
+    }
+    auto addresses = addresses_of(std::string(view(host_.host)));
+    if (!addresses) return fail(addresses.error());
+    grant_.hostaddrs = std::move(*addresses);
+    return true;
+  }
+
+  bool find_keys() {
+    auto found = find_credentials(wish(), now_);
+    if (!found) return fail(found.error());
+    credentials_ = std::move(*found);
+    grant_.credential_source = credentials_.source;
+    grant_.credential_name = credentials_.name;
+    grant_.identity = masked(credentials_.access_key_id);
+    grant_.credential_expires = credentials_.expires;
+    return true;
+  }
+
+  bool sign() {
+    // A token dies with the keys that signed it, whatever it says of itself.
+    const int64_t keys_live = credentials_.expires ? credentials_.expires - now_ : INT64_MAX;
+    const std::string_view user = view(request_.user);
+    if (grant_.service == Service::kRds) {
+      grant_.token = mint_rds_token(credentials_, subject_.name, subject_.port, user, grant_.region, now_);
+      grant_.token_expires = now_ + std::min(kRdsTokenLife, keys_live);
+    } else {
+      const int64_t life = std::min(spec_.expires_in ? spec_.expires_in : kDsqlDefaultTokenLife, keys_live);
+      grant_.token = mint_dsql_token(credentials_, subject_.name, user == "admin", grant_.region, life, now_);
+      grant_.token_expires = now_ + life;
+    }
+    if (grant_.token.empty())
+      return fail("OpenSSL could not compute SHA-256; is it restricted by its configuration (OPENSSL_CONF)?");
+    return true;
+  }
+
+  CredentialWish wish() const { return {spec_.profile}; }
+
+  const pqmint_request& request_;
+  const pqmint_host& host_;
+  const int64_t now_;
+  TokenSpec spec_;
+  Subject subject_;
+  Credentials credentials_;
+  bool dials_elsewhere_ = false;
+  Grant grant_;
+};
+
+}  // namespace
+
+Grant grant_for(const pqmint_request& request, const pqmint_host& host, int64_t now) {
+  if (!host.wanted) return {};
+  return Granting(request, host, now).run();
+}
+
+}  // namespace pqmint

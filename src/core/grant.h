@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: PostgreSQL
+// A host and what the user said of it come in; what to sign, for whom, and the token go out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/endpoint.h"
+#include "base/secret.h"
+#include "pqmint/abi.h"
+
+namespace pqmint {
+
+/// What became of one host. Filled as far as it came: a host whose credentials were not found is classified all the
+/// same.
+struct Grant {
+  bool managed = false;
+  Secret token;
+  int64_t token_expires = 0;
+  std::string host;       // what libpq must verify TLS against
+  std::string hostaddrs;  // where to dial instead of resolving `host`; empty: resolve it
+  Service service = Service::kNone;
+  HostKind kind = HostKind::kNone;
+  bool is_explicit = false;  // a token spec asked for it on a name that says nothing
+  std::string endpoint;
+  std::string region;
+  const char* region_source = nullptr;
+  std::string credential_source;
+  std::string credential_name;
+  std::string identity;
+  int64_t credential_expires = 0;
+  std::string error;
+};
+
+/// Mints for one host of `request` at `now` (seconds since the epoch). Thread-safe.
+Grant grant_for(const pqmint_request& request, const pqmint_host& host, int64_t now);
+
+}  // namespace pqmint

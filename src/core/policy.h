@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: PostgreSQL
+// The transport floor: a token travels inside verified TLS, or the user has said otherwise, or not at all.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/endpoint.h"
+#include "base/result.h"
+
+namespace pqmint {
+
+/// What libpq is to be told; nothing means that the user's own setting stands.
+struct TlsPlan {
+  std::optional<std::string> sslmode;
+  std::optional<std::string> sslrootcert;
+};
+
+/// What the floor needs to know of a connection.
+struct TlsWish {
+  std::string_view sslmode;      // libpq's effective value
+  std::string_view sslrootcert;  // empty: the user names none
+  int libpq_version = 0;
+  /// Whose certificate authority will be asked for: the private one of RDS, or those that the system trusts.
+  enum class Authority { kRds, kPublic } authority = Authority::kPublic;
+  std::string_view region;  // tells the partition, for the download command
+};
+
+/// RDS has a private authority. DSQL has public certificates, and so has RDS Proxy (AWS Certificate Manager).
+TlsWish::Authority authority_of(Service service, HostKind kind);
+
+/// `disable` is refused; `allow` and `prefer` become verify-full; the rest is the user's choice. Where verification
+/// needs roots and the user names none: ~/.postgresql/root.crt, else those of the service. An error names where they
+/// were looked for and the one command that brings them.
+Result<TlsPlan> plan_tls(const TlsWish& wish);
+
+}  // namespace pqmint

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: PostgreSQL
+// AWS SigV4: a canonical request, a secret key and a scope come in, the signature goes out.
+//
+// The cost of a signature is OpenSSL's housekeeping, not SHA-256: HMAC() fetches its algorithm at
+// every call, and five calls take 10 us. So the digest is fetched once, and a derived key is kept
+// as the two SHA-256 states after its pads.
+
+#include "core/sigv4.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "base/small_cache.h"
+
+namespace pqmint {
+namespace {
+
+/// SHA-256's output and block (FIPS 180-4).
+constexpr size_t kDigestSize = 32;
+constexpr size_t kBlockSize = 64;
+using Digest = std::array<unsigned char, kDigestSize>;
+
+/// A key is a day, a region and a service of one identity; a program that uses more than 16 at once
+/// derives anew.
+constexpr size_t kKeptKeys = 16;
+
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }  // wipes the state
+};
+using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+
+std::string_view bytes_of(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+/// Fetched once and kept: 3.0 looks algorithms up by name under a lock otherwise.
+const EVP_MD* sha256() {
+  constinit static std::atomic<EVP_MD*> kept = nullptr;
+  EVP_MD* digest = kept.load(std::memory_order_acquire);
+  if (digest != nullptr) return digest;
+  EVP_MD* fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  if (fetched == nullptr || kept.compare_exchange_strong(digest, fetched)) return fetched;
+  EVP_MD_free(fetched);
+  return digest;
+}
+
+bool update(EVP_MD_CTX* context, std::string_view text) {
+  return EVP_DigestUpdate(context, text.data(), text.size()) == 1;
+}
+
+Context begin_hash() {
+  Context context(EVP_MD_CTX_new());
+  const EVP_MD* digest = sha256();
+  if (!context || digest == nullptr) return nullptr;
+  return EVP_DigestInit_ex2(context.get(), digest, nullptr) == 1 ? std::move(context) : nullptr;
+}
+
+bool hash(std::initializer_list<std::string_view> parts, Digest& out) {
+  const Context context = begin_hash();
+  if (!context) return false;
+  for (const std::string_view part : parts) {
+    if (!update(context.get(), part)) return false;
+  }
+  return EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1;
+}
+
+/// HMAC-SHA256 (RFC 2104) under one key, held as the states of the two hashes after their first
+/// block. Shared by threads: signing copies the states and changes neither.
+class HmacKey {
+ public:
+  static std::shared_ptr<const HmacKey> make(std::string_view key) {
+    unsigned char block[kBlockSize] = {};
+    Digest short_key;
+    bool good = true;
+    if (key.size() <= kBlockSize) {
+      memcpy(block, key.data(), key.size());
+    } else {
+      good = hash({key}, short_key);
+      memcpy(block, short_key.data(), kDigestSize);
+    }
+    auto made = std::make_shared<HmacKey>();
+    good = good && absorb(block, 0x36, made->inner_) && absorb(block, 0x5c, made->outer_);
+    explicit_bzero(block, sizeof block);
+    explicit_bzero(short_key.data(), short_key.size());
+    return good ? made : nullptr;
+  }
+
+  bool sign(std::initializer_list<std::string_view> parts, Digest& out) const {
+    const Context context(EVP_MD_CTX_new());
+    if (!context || EVP_MD_CTX_copy_ex(context.get(), inner_.get()) != 1) return false;
+    for (const std::string_view part : parts) {
+      if (!update(context.get(), part)) return false;
+    }
+    return EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1 &&
+           EVP_MD_CTX_copy_ex(context.get(), outer_.get()) == 1 && update(context.get(), bytes_of(out)) &&
+           EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1;
+  }
+
+ private:
+  static bool absorb(const unsigned char* block, unsigned char pad, Context& out) {
+    char padded[kBlockSize];
+    for (size_t i = 0; i < kBlockSize; ++i) padded[i] = static_cast<char>(block[i] ^ pad);
+    out = begin_hash();
+    const bool good = out && update(out.get(), {padded, kBlockSize});
+    explicit_bzero(padded, sizeof padded);
+    return good;
+  }
+
+  Context inner_;
+  Context outer_;
+};
+
+/// "AWS4" + secret -> day -> region -> service -> "aws4_request": each step's HMAC is the key of
+/// the next.
+std::shared_ptr<const HmacKey> derive(const SigningScope& scope, const Secret& secret) {
+  std::string first;
+  first.reserve(4 + secret.size());  // at once, so that no shorter copy stays behind in freed memory
+  first.append("AWS4").append(secret.reveal());
+  std::shared_ptr<const HmacKey> key = HmacKey::make(first);
+  explicit_bzero(first.data(), first.size());
+  Digest step;
+  constexpr std::string_view kTermination = "aws4_request";
+  for (const auto name : {scope.day(), scope.region(), scope.service(), kTermination}) {
+    if (key) key = key->sign({name}, step) ? HmacKey::make(bytes_of(step)) : nullptr;
+  }
+  explicit_bzero(step.data(), step.size());
+  return key;
+}
+
+/// The derived key, from memory if it was needed before. Remembered under a digest, so that the
+/// secret itself is not.
+std::shared_ptr<const HmacKey> signing_key(const SigningScope& scope, const Secret& secret) {
+  constinit static SmallCache<Digest, HmacKey, kKeptKeys> kept;
+  Digest name;
+  // The NUL keeps scope and secret apart: neither a region nor a service can hold one.
+  if (!hash({scope.text(), {"", 1}, secret.reveal()}, name)) return nullptr;
+  std::shared_ptr<const HmacKey> key = kept.find(name);
+  if (!key) {
+    key = derive(scope, secret);
+    if (key) kept.put(name, key);
+  }
+  return key;
+}
+
+std::string hex(const Digest& digest) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(2 * kDigestSize);
+  for (const unsigned char byte : digest) {
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+  }
+  return out;
+}
+
+char* put_number(char* out, int number, int width) {
+  for (int i = width - 1; i >= 0; --i, number /= 10) out[i] = static_cast<char>('0' + number % 10);
+  return out + width;
+}
+
+}  // namespace
+
+SigningScope::SigningScope(int64_t now, std::string_view region, std::string_view service)
+    : region_(region), service_(service) {
+  using namespace std::chrono;
+  const sys_seconds instant{seconds(now)};
+  const sys_days midnight = floor<days>(instant);
+  const year_month_day date(midnight);
+  const hh_mm_ss time(instant - midnight);
+  char* out = put_number(time_, static_cast<int>(date.year()), 4);
+  out = put_number(out, static_cast<int>(static_cast<unsigned>(date.month())), 2);
+  out = put_number(out, static_cast<int>(static_cast<unsigned>(date.day())), 2);
+  *out++ = 'T';
+  out = put_number(out, static_cast<int>(time.hours().count()), 2);
+  out = put_number(out, static_cast<int>(time.minutes().count()), 2);
+  out = put_number(out, static_cast<int>(time.seconds().count()), 2);
+  *out++ = 'Z';
+  *out = '\0';
+  text_.reserve(8 + region.size() + service.size() + 15);
+  text_.append(day()).append("/").append(region).append("/").append(service).append("/aws4_request");
+}
+
+std::string sign_request(std::initializer_list<std::string_view> canonical_request, const SigningScope& scope,
+                         const Secret& secret) {
+  Digest digest;
+  if (!hash(canonical_request, digest)) return {};
+  const std::string request_hash = hex(digest);
+  const std::shared_ptr<const HmacKey> key = signing_key(scope, secret);
+  if (!key || !key->sign({kSigV4Algorithm, "\n", scope.time(), "\n", scope.text(), "\n", request_hash}, digest)) {
+    return {};
+  }
+  return hex(digest);
+}
+
+}  // namespace pqmint

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: PostgreSQL
+// Token specs: text in, TokenSpec out.
+
+#include "core/spec.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "base/endpoint.h"
+#include "base/percent.h"
+#include "core/token.h"
+
+namespace pqmint {
+namespace {
+
+using Provider = TokenSpec::Provider;
+
+constexpr std::string_view kPrefix = "pqmint:";
+
+struct ProviderName {
+  std::string_view name;
+  Provider provider;
+};
+constexpr ProviderName kProviders[] = {
+    {"auto", Provider::kAuto},   {"rds", Provider::kRds},         {"dsql", Provider::kDsql},
+    {"entra", Provider::kEntra}, {"command", Provider::kCommand}, {"off", Provider::kOff},
+};
+
+// Which providers have a use for a key. `auto` may turn out to be any of those that a host name tells.
+enum Users : uint8_t { kAws = 1, kOnlyDsql = 2, kOnlyEntra = 4, kOnlyCommand = 8, kEveryone = 15 };
+
+struct Key {
+  std::string_view name;
+  Users users;
+};
+constexpr Key kKeys[] = {
+    {"endpoint", kEveryone},   {"region", kAws},          {"profile", kAws},
+    {"role_arn", kAws},        {"external_id", kAws},     {"role_session_name", kAws},
+    {"expires_in", kOnlyDsql}, {"client_id", kOnlyEntra}, {"tenant_id", kOnlyEntra},
+    {"scope", kOnlyEntra},     {"command", kOnlyCommand}, {"timeout", kOnlyCommand},
+};
+
+bool has_use_for(Provider provider, Users users) {
+  switch (provider) {
+    case Provider::kAuto:
+      return (users & (kAws | kOnlyDsql | kOnlyEntra)) != 0;
+    case Provider::kRds:
+      return (users & kAws) != 0;
+    case Provider::kDsql:
+      return (users & (kAws | kOnlyDsql)) != 0;
+    case Provider::kEntra:
+      return (users & kOnlyEntra) != 0;
+    case Provider::kCommand:
+      return (users & kOnlyCommand) != 0;
+    case Provider::kOff:
+      return false;
+  }
+  return false;
+}
+
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
+
+// How many letters must be changed, added or left out to make `a` of `b` (Levenshtein).
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0]++;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+template <typename Known>
+std::string_view nearest(std::string_view name, const Known& known) {
+  // A word of any length is compared only as far as it matters.
+  name = name.substr(0, 32);
+  return std::ranges::min_element(known, {}, [&](const auto& k) { return distance(name, k.name); })->name;
+}
+
+template <typename Known>
+auto find(std::string_view name, const Known& known) {
+  const auto* at = std::ranges::find(known, name, [](const auto& k) { return k.name; });
+  return at == std::end(known) ? nullptr : at;
+}
+
+// A spec stands where passwords stand: what cannot be read as one is not repeated at length.
+std::string shortened(std::string_view text) {
+  return quoted(text.size() <= 32 ? text : text.substr(0, 32)) + (text.size() <= 32 ? "" : "...");
+}
+
+std::optional<int64_t> number(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// host, host:port, or [address]:port.
+std::optional<Error> set_endpoint(TokenSpec& spec, std::string_view value) {
+  const bool bracketed = value.starts_with('[');
+  const size_t bracket = value.find(']');
+  if (bracketed && bracket == value.npos) return Error{"endpoint= in the token spec has a [ without a ]"};
+  const size_t colon = bracketed ? value.find(':', bracket) : value.rfind(':');
+  std::string_view host = value.substr(0, colon);
+  if (colon != value.npos) {
+    const auto port = number(value.substr(colon + 1));
+    if (!port || *port < 1 || *port > 65535) {
+      return Error{"endpoint= in the token spec must be a host name, or host:port with a port from 1 to 65535"};
+    }
+    spec.endpoint_port = static_cast<int>(*port);
+  }
+  const auto strange = [](unsigned char c) {
+    return c <= ' ' || c == 0x7f || c == '/' || c == '@' || c == ',' || c == '?';
+  };
+  if (host.empty() || std::ranges::any_of(host, strange)) {
+    return Error{"endpoint= in the token spec must be a bare host name, or host:port: no scheme, path or user"};
+  }
+  spec.endpoint_host = host;
+  return std::nullopt;
+}
+
+std::optional<Error> set(TokenSpec& spec, std::string_view key, std::string value) {
+  if (key == "endpoint") return set_endpoint(spec, value);
+  if (key == "region") {
+    if (!is_region_name(value))
+      return Error{"region=" + shortened(value) + " in the token spec is not the name of a region"};
+    spec.region = std::move(value);
+  } else if (key == "profile") {
+    spec.profile = std::move(value);
+  } else if (key == "expires_in") {
+    const auto seconds = number(value);
+    if (!seconds || *seconds < 1 || *seconds > kDsqlMaxTokenLife) {
+      return Error{"expires_in= in the token spec must be a number of seconds from 1 to 604800 (one week)"};
+    }
+    spec.expires_in = *seconds;
+  } else if (key == "role_arn" || key == "external_id" || key == "role_session_name") {
+    return Error{
+        std::string(key) +
+        "= in the token spec asks for a role to be assumed, which this version of pqmint cannot do yet; use keys "
+        "that are the role's already, for example: eval \"$(aws configure export-credentials --format env)\""};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<TokenSpec> parse_token_spec(std::string_view text) {
+  if (!text.starts_with(kPrefix)) return Error{"a token spec begins with pqmint:"};
+  text.remove_prefix(kPrefix.size());
+  const size_t question = text.find('?');
+  const std::string_view provider_name = text.substr(0, question);
+
+  TokenSpec spec;
+  if (!provider_name.empty()) {
+    const auto* provider = find(provider_name, kProviders);
+    if (!provider) {
+      return Error{"the token spec asks for a provider " + shortened(provider_name) +
+                   ", which is not known; did you mean " + quoted(nearest(provider_name, kProviders)) + "?"};
+    }
+    spec.provider = provider->provider;
+  }
+  if (spec.provider == Provider::kEntra || spec.provider == Provider::kCommand) {
+    return Error{"the token spec asks for the provider " + quoted(provider_name) +
+                 ", which this version of pqmint does not have "
+                 "yet; it has rds and dsql"};
+  }
+
+  std::vector<std::string_view> seen;
+  std::string_view rest = question == text.npos ? std::string_view{} : text.substr(question + 1);
+  while (!rest.empty()) {
+    const size_t end = rest.find('&');
+    const std::string_view pair = rest.substr(0, end);
+    rest = end == rest.npos ? std::string_view{} : rest.substr(end + 1);
+    const size_t equals = pair.find('=');
+    const std::string_view name = pair.substr(0, equals);
+    const auto* key = find(name, kKeys);
+    if (!key) {
+      return Error{"the token spec has a key " + shortened(name) + ", which is not known; did you mean " +
+                   quoted(nearest(name, kKeys)) + "?"};
+    }
+    if (equals == pair.npos || equals + 1 == pair.size()) {
+      return Error{std::string(name) + "= in the token spec has no value"};
+    }
+    if (std::ranges::find(seen, name) != seen.end()) {
+      return Error{std::string(name) + "= stands twice in the token spec"};
+    }
+    seen.push_back(name);
+    if (!has_use_for(spec.provider, key->users)) {
+      return Error{std::string(name) + "= in the token spec is of no use to the provider " + quoted(provider_name)};
+    }
+    auto value = percent_decode(pair.substr(equals + 1));
+    if (!value || value->find('\0') != value->npos) {
+      return Error{std::string(name) +
+                   "= in the token spec is not percent-encoded as it should be: write % as %25, & as %26"};
+    }
+    if (auto error = set(spec, name, std::move(*value))) return *error;
+  }
+  return spec;
+}
+
+}  // namespace pqmint

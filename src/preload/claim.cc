@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: PostgreSQL
+// Decides which hosts of a target pqmint answers for.
+
+#include "preload/claim.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include <utility>
+
+#include "base/endpoint.h"
+#include "preload/minted.h"
+
+namespace pqmint {
+namespace {
+
+constexpr const char kSpecPrefix[] = "pqmint:";
+constexpr const char kOff[] = "pqmint:off";
+
+bool is_off(const char* spec) {
+  const size_t n = sizeof kOff - 1;
+  return strncmp(spec, kOff, n) == 0 && (spec[n] == '\0' || spec[n] == '?');
+}
+
+// Inside a server, postgres_fdw, dblink and subscriptions connect too, for people who must not get the server's own
+// cloud identity by it: there, only a spec counts. A server is told by a function that no client has.
+bool inside_a_server() {
+  static constinit int answer = -1;
+  int known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+  if (known < 0) {
+    known = dlsym(RTLD_DEFAULT, "PostgresMain") != nullptr;
+    __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+  }
+  return known != 0;
+}
+
+// The text of a pre-signed request, minted by whomever: PGPASSWORD=$(aws rds generate-db-auth-token ...).
+bool looks_like_a_token(const char* password) {
+  return strstr(password, "/?") && strstr(password, "Action=") && strstr(password, "X-Amz-Signature=");
+}
+
+void set_spec(Claim& claim, const char* spec) {
+  claim.spec = copy_text(spec);
+  claim.wanted = claim.spec && !is_off(spec);
+}
+
+}  // namespace
+
+bool is_token_spec(const char* text) {
+  return text != nullptr && strncmp(text, kSpecPrefix, sizeof kSpecPrefix - 1) == 0;
+}
+
+Claims::Claims(Claims&& other) noexcept
+    : claims_(std::move(other.claims_)),
+      count_(std::exchange(other.count_, 0)),
+      password_must_go_(other.password_must_go_),
+      strays_(other.strays_) {}
+
+Claims::~Claims() {
+  for (size_t i = 0; i < count_; ++i) {
+    if (claims_[i].password) explicit_bzero(claims_[i].password.get(), strlen(claims_[i].password.get()));
+    claims_[i].spec.reset();
+    claims_[i].password.reset();
+  }
+}
+
+bool Claims::decide(const Libpq& libpq, const Target& target) {
+  claims_ = zeroed_array<Claim>(target.host_count());
+  if (!claims_) return false;
+  count_ = target.host_count();
+  const char* password = target.option("password");
+  const char* file = target.option("passfile");
+  const char* spec = is_token_spec(password) ? password : is_token_spec(file) ? file : nullptr;
+  if (spec != nullptr) {
+    password_must_go_ = spec == password;
+    for (size_t i = 0; i < count_; ++i) set_spec(claims_[i], spec);
+  } else if (!given(password)) {
+    decide_by_password_file(libpq, target);
+  } else if (Minted::knows(password)) {
+    decide_for_returned_token(libpq, target, password);
+  } else if (looks_like_a_token(password)) {
+    for (size_t i = 0; i < count_; ++i) take_by_name(target, i);
+  }
+  return true;
+}
+
+void Claims::decide_by_password_file(const Libpq& libpq, const Target& target) {
+  for (size_t i = 0; i < count_; ++i) {
+    // The probe looked the first host up already.
+    Text looked_up = i == 0 ? nullptr : target.password_file_entry(libpq, i);
+    const char* entry = i == 0 ? target.password() : looked_up.get();
+    if (is_token_spec(entry)) {
+      set_spec(claims_[i], entry);
+    } else if (given(entry) && !looks_like_a_token(entry)) {
+      claims_[i].password = i == 0 ? copy_text(entry) : std::move(looked_up);
+    } else {
+      take_by_name(target, i);
+    }
+  }
+}
+
+void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target, const char* token) {
+  for (size_t i = 0; i < count_; ++i) {
+    const Host& host = target.hosts()[i];
+    Text spec;
+    if (Minted::was_made_for(token, host.host, host.port, &spec)) {
+      claims_[i].wanted = true;
+      claims_[i].spec = std::move(spec);
+    } else {
+      take_by_name(target, i);
+      if (!claims_[i].wanted) claims_[i].password = target.password_file_entry(libpq, i);
+    }
+  }
+  strays_ = !any();
+}
+
+void Claims::take_by_name(const Target& target, size_t host) {
+  const Host& named = target.hosts()[host];
+  claims_[host].wanted =
+      !named.is_socket() && given(named.host) && classify(named.host).service != Service::kNone && !inside_a_server();
+}
+
+void Claims::insist(const Target& target) {
+  for (size_t i = 0; i < count_; ++i) {
+    if (!claims_[i].spec) take_by_name(target, i);
+  }
+}
+
+bool Claims::any() const {
+  for (size_t i = 0; i < count_; ++i) {
+    if (claims_[i].wanted) return true;
+  }
+  return false;
+}
+
+}  // namespace pqmint

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: PostgreSQL
+// target -> claim -> core -> the real call: the stages in their order, and what stands in when one of them fails.
+
+#include "preload/connect.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/auxv.h>
+
+#include "preload/claim.h"
+#include "preload/connection.h"
+#include "preload/core_module.h"
+#include "preload/minted.h"
+#include "preload/slot.h"
+#include "preload/target.h"
+
+namespace pqmint {
+namespace {
+
+// PQMINT=off, or a program that runs with more rights than its caller: there the environment is not to be trusted.
+bool is_switched_off() {
+  const char* value = getenv("PQMINT");
+  return (value && strcasecmp(value, "off") == 0) || getauxval(AT_SECURE) != 0;
+}
+
+PGconn* call_with(const Libpq& libpq, const char* conninfo, bool blocking) {
+  const char* const keywords[] = {"dbname", nullptr};
+  const char* const values[] = {conninfo, nullptr};
+  return (blocking ? libpq.connectdb_params : libpq.connect_start_params)(keywords, values, 1);
+}
+
+Text sentence(const char* text) {
+  constexpr char kName[] = "pqmint: ";
+  Text out(static_cast<char*>(malloc(sizeof kName + strlen(text))));
+  if (out) strcpy(stpcpy(out.get(), kName), text);
+  return out;
+}
+
+// A genuine PGconn that says our sentence: libpq quotes a bad value in its error text, so the sentence is made the bad
+// value, and the quotation then moved to the front. Nothing was sent, and no program will prompt for a password.
+PGconn* fail(Connection* connection, const char* text) {
+  const Libpq& libpq = *connection->libpq;
+  Text said = sentence(text);
+  const Setting overrides[] = {
+      {"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said ? said.get() : "pqmint"}};
+  Text conninfo = conninfo_of(connection->target.options(), overrides, 3);
+  PGconn* conn = conninfo ? call_with(libpq, conninfo.get(), false) : nullptr;
+  if (conn == nullptr) return Connection::destroy(connection), nullptr;
+  if (said) show_only(libpq, conn, said.get());
+  connection->conn = conn;
+  connection->stillborn = true;
+  connections::add(connection);
+  return conn;
+}
+
+// One of the three lists that libpq reads side by side.
+Text join(const Connection& connection, Text Route::*part) {
+  size_t most = 1;
+  for (size_t i = 0; i < connection.route_count; ++i) {
+    const char* text = (connection.routes[i].*part).get();
+    most += (text ? strlen(text) : 0) + 1;
+  }
+  Text out(static_cast<char*>(calloc(1, most)));
+  if (!out) return out;
+  char* at = out.get();
+  for (size_t i = 0; i < connection.route_count; ++i) {
+    const char* text = (connection.routes[i].*part).get();
+    if (i > 0) *at++ = ',';
+    if (text) at = stpcpy(at, text);
+  }
+  return out;
+}
+
+bool any_address(const Connection& connection) {
+  for (size_t i = 0; i < connection.route_count; ++i) {
+    if (given(connection.routes[i].hostaddr.get())) return true;
+  }
+  return false;
+}
+
+// The password for each route: the token that was made for its host, or what the user has for a host of his own.
+const char* password_of(const Connection& connection, const Route& route, const pqmint_answer* answer) {
+  const pqmint_grant& grant = answer->grants[route.grant];
+  return grant.managed ? grant.token : connection.claims[route.grant].password.get();
+}
+
+bool fill_slot(Slot& slot, const Connection& connection, const pqmint_answer* answer) {
+  Array<SlotLine> lines = zeroed_array<SlotLine>(connection.route_count);
+  if (!lines) return false;
+  size_t count = 0;
+  for (size_t i = 0; i < connection.route_count; ++i) {
+    const Route& route = connection.routes[i];
+    const char* password = password_of(connection, route, answer);
+    if (given(password)) lines[count++] = {route.slot_key(), route.port.get(), password};
+  }
+  return slot.fill(lines.get(), count);
+}
+
+// Without a slot there is only one password for all: possible when no host would get another one's.
+const char* common_password(const Connection& connection, const pqmint_answer* answer) {
+  const char* common = password_of(connection, connection.routes[0], answer);
+  for (size_t i = 1; i < connection.route_count; ++i) {
+    if (!same_text(common, password_of(connection, connection.routes[i], answer))) return nullptr;
+  }
+  return common;
+}
+
+// When a password is refused (SQLSTATE 28P01), libpq adds a line that names the password file. Ours is nobody's
+// business.
+void hide_slot(const Libpq& libpq, PGconn* conn, const Slot& slot) {
+  if (libpq.status(conn) != CONNECTION_BAD) return;
+  char* shown = libpq.error_message(conn);
+  char* path = given(slot.path()) ? strstr(shown, slot.path()) : nullptr;
+  if (path == nullptr) return;
+  char* line = path;
+  while (line > shown && line[-1] != '\n') --line;
+  char* rest = strchr(path, '\n');
+  rest = rest ? rest + 1 : path + strlen(path);
+  memmove(line, rest, strlen(rest) + 1);
+}
+
+void remember_tokens(const Connection& connection, const pqmint_answer* answer) {
+  const uint64_t call = Minted::next_call();
+  for (size_t i = 0; i < connection.target.host_count(); ++i) {
+    const Host& host = connection.target.hosts()[i];
+    if (!answer->grants[i].managed) continue;
+    Minted::remember(call, answer->grants[i].token, host.host, host.port, connection.claims[i].spec.get());
+  }
+}
+
+// The real call: everything as the user has it, but for the hosts' passwords and what keeps them inside TLS.
+PGconn* open(Connection* connection, const pqmint_answer* answer, bool blocking) {
+  const Libpq& libpq = *connection->libpq;
+  if (!connection->plan_routes(answer)) return fail(connection, "out of memory");
+  Slot slot;
+  const char* password = "";
+  if (!fill_slot(slot, *connection, answer)) {
+    password = common_password(*connection, answer);
+    if (password == nullptr) {
+      return fail(connection,
+                  "this process cannot open /proc/self/fd, through which libpq is given a token for each of "
+                  "several hosts; name one host only");
+    }
+  }
+  Text hosts = join(*connection, &Route::host);
+  Text addresses = join(*connection, &Route::hostaddr);
+  Text ports = join(*connection, &Route::port);
+  if (!hosts || !addresses || !ports) return fail(connection, "out of memory");
+  const Target& target = connection->target;
+  const Setting overrides[] = {
+      {"host", hosts.get()},
+      {"hostaddr", any_address(*connection) ? addresses.get() : nullptr},
+      {"port", ports.get()},
+      {"password", password},
+      {"passfile", given(slot.path()) ? slot.path() : kNoPasswordFile},
+      {"sslmode", answer->sslmode ? answer->sslmode : target.option("sslmode")},
+      {"sslrootcert", answer->sslrootcert ? answer->sslrootcert : target.option("sslrootcert")},
+      // Encryption by Kerberos would go first, and then there is no TLS.
+      {"gssencmode", "disable"},
+  };
+  Text conninfo = conninfo_of(target.options(), overrides, sizeof overrides / sizeof *overrides);
+  if (!conninfo) return fail(connection, "out of memory");
+  remember_tokens(*connection, answer);
+  PGconn* conn = call_with(libpq, conninfo.get(), blocking);
+  if (given(password)) explicit_bzero(conninfo.get(), strlen(conninfo.get()));
+  if (conn == nullptr) return Connection::destroy(connection), nullptr;
+  hide_slot(libpq, conn, slot);
+  connection->conn = conn;
+  connections::add(connection);
+  return conn;
+}
+
+// `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it.
+PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Call& call) {
+  const Setting no_password = {"password", ""};
+  Text conninfo = conninfo_of(target.options(), &no_password, 1);
+  return conninfo ? call_with(libpq, conninfo.get(), call.blocking) : call.plain(libpq);
+}
+
+}  // namespace
+
+PGconn* connect(const Libpq& libpq, const Call& call) {
+  Inside inside(libpq);
+  if (!call.can_be_asked() || is_switched_off()) return call.plain(libpq);
+
+  Target target;
+  if (!target.resolve(libpq, call) || target.has_bad_port()) return call.plain(libpq);
+
+  Claims claims;
+  if (!claims.decide(libpq, target)) return call.plain(libpq);
+  const bool minting = claims.any() || claims.strays();
+  if (!minting && !claims.password_must_go()) return call.plain(libpq);
+
+  if (!target.complete(libpq, call)) return call.plain(libpq);
+  if (!minting) return connect_without_spec(libpq, target, call);
+
+  const bool strays = claims.strays();
+  Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
+  if (connection == nullptr) return nullptr;
+  if (strays) {
+    return fail(connection,
+                "the password is a token that was made for another host, and is not sent to this one; "
+                "leave the password out, or ask for a token by name with password=pqmint:");
+  }
+
+  ModuleFault fault;
+  const pqmint_core_module* core = core_module(fault);
+  if (core == nullptr) return fail(connection, fault.text);
+  connection->core = core;
+  const pqmint_answer* answer = connection->mint();
+  if (answer == nullptr) return fail(connection, "out of memory");
+  PGconn* conn = answer->error ? fail(connection, answer->error) : open(connection, answer, call.blocking);
+  core->release(answer);
+  return conn;
+}
+
+}  // namespace pqmint

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: PostgreSQL
+// Keeps, finds and forgets what belongs to a PGconn.
+
+#include "preload/connection.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <new>
+#include <utility>
+
+namespace pqmint {
+namespace {
+
+constexpr size_t kBuckets = 256;
+
+struct Registry {
+  pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  Connection* buckets[kBuckets] = {};
+  size_t count = 0;  // read without the lock: programs without a connection of ours pay one load
+  bool follows_forks = false;
+};
+
+constinit Registry g_registry;
+
+void lock_registry() {
+  pthread_mutex_lock(&g_registry.lock);
+}
+void unlock_registry() {
+  pthread_mutex_unlock(&g_registry.lock);
+}
+
+Connection** slot_of(const PGconn* conn) {
+  // malloc aligns to 16 and a PGconn is near 1 kB.
+  Connection** at = &g_registry.buckets[(reinterpret_cast<uintptr_t>(conn) >> 6) % kBuckets];
+  while (*at && (*at)->conn != conn) at = &(*at)->next;
+  return at;
+}
+
+Connection* unlink(Connection** at) {
+  Connection* found = *at;
+  if (found) {
+    *at = found->next;
+    __atomic_sub_fetch(&g_registry.count, 1, __ATOMIC_RELAXED);
+  }
+  return found;
+}
+
+}  // namespace
+
+const char* Route::slot_key() const {
+  if (given(host.get())) return host.get();
+  // libpq looks the default socket directory up as "localhost".
+  return given(hostaddr.get()) ? hostaddr.get() : "localhost";
+}
+
+Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claims) {
+  void* room = calloc(1, sizeof(Connection));
+  if (room == nullptr) return nullptr;
+  return new (room)
+      Connection{nullptr, nullptr, &libpq, std::move(target), std::move(claims), nullptr, 0, false, nullptr, nullptr};
+}
+
+void Connection::destroy(Connection* connection) {
+  if (connection == nullptr) return;
+  for (size_t i = 0; i < connection->route_count; ++i) connection->routes[i].~Route();
+  if (connection->pending) connection->core->release(connection->pending);
+  connection->~Connection();
+  free(connection);
+}
+
+bool Connection::plan_routes(const pqmint_answer* answer) {
+  const auto addresses_of = [&](size_t host) {
+    const char* dialled = answer ? answer->grants[host].hostaddrs : nullptr;
+    return given(dialled) ? dialled : target.hosts()[host].hostaddr;
+  };
+  size_t most = 0;
+  for (size_t i = 0; i < target.host_count(); ++i) {
+    ++most;
+    for (const char* c = addresses_of(i); c && *c; ++c) most += *c == ',';
+  }
+  routes = zeroed_array<Route>(most);
+  if (!routes) return false;
+  for (size_t i = 0; i < target.host_count(); ++i) {
+    const Host& host = target.hosts()[i];
+    const bool managed = answer && answer->grants[i].managed;
+    const char* address = addresses_of(i);
+    do {
+      const size_t length = address ? strcspn(address, ",") : 0;
+      Route& route = routes[route_count++];
+      route.host = copy_text(managed ? answer->grants[i].host : host.host);
+      route.hostaddr = Text(length ? strndup(address, length) : nullptr);
+      route.port = copy_text(host.port);
+      route.grant = i;
+      if (!route.port || (length && !route.hostaddr)) return false;
+      if (address) address = address[length] ? address + length + 1 : nullptr;
+    } while (address);
+  }
+  return true;
+}
+
+const pqmint_answer* Connection::mint() const {
+  Array<pqmint_host> hosts = zeroed_array<pqmint_host>(target.host_count());
+  if (!hosts) return nullptr;
+  for (size_t i = 0; i < target.host_count(); ++i) {
+    const Host& host = target.hosts()[i];
+    hosts[i] = {host.host, host.hostaddr, host.port, claims[i].spec.get(), claims[i].wanted};
+  }
+  pqmint_request request = {};
+  request.libpq_version = libpq->lib_version();
+  request.user = target.option("user");
+  request.dbname = target.option("dbname");
+  request.sslmode = target.option("sslmode");
+  request.sslrootcert = target.option("sslrootcert");
+  request.options = target.option("options");
+  request.connect_timeout = target.option("connect_timeout");
+  request.hosts = hosts.get();
+  request.host_count = target.host_count();
+  return core->mint(&request);
+}
+
+void connections::add(Connection* connection) {
+  lock_registry();
+  if (!g_registry.follows_forks) {
+    g_registry.follows_forks = pthread_atfork(lock_registry, unlock_registry, unlock_registry) == 0;
+  }
+  Connection** at = slot_of(connection->conn);
+  Connection* stale = unlink(at);
+  connection->next = *at;
+  *at = connection;
+  __atomic_add_fetch(&g_registry.count, 1, __ATOMIC_RELAXED);
+  unlock_registry();
+  Connection::destroy(stale);
+}
+
+Connection* connections::find(const PGconn* conn) {
+  if (__atomic_load_n(&g_registry.count, __ATOMIC_RELAXED) == 0) return nullptr;
+  lock_registry();
+  Connection* found = *slot_of(conn);
+  unlock_registry();
+  return found;
+}
+
+void connections::remove(const PGconn* conn) {
+  if (__atomic_load_n(&g_registry.count, __ATOMIC_RELAXED) == 0) return;
+  lock_registry();
+  Connection* found = unlink(slot_of(conn));
+  unlock_registry();
+  Connection::destroy(found);
+}
+
+bool is_replaced_setting(const char* keyword) {
+  static constexpr const char* kReplaced[] = {"host",        "hostaddr",   "port",
+                                              "password",    "passfile",   "sslmode",
+                                              "sslrootcert", "gssencmode", "target_session_attrs"};
+  for (const char* replaced : kReplaced) {
+    if (strcmp(keyword, replaced) == 0) return true;
+  }
+  return false;
+}
+
+void show_only(const Libpq& libpq, PGconn* conn, const char* text) {
+  // PQerrorMessage shows libpq's live buffer. Behind our text stand at least a quotation mark and a newline of
+  // libpq's own sentence: room for ours.
+  char* shown = libpq.error_message(conn);
+  char* ours = strstr(shown, text);
+  if (ours == nullptr) return;
+  const size_t length = strlen(text);
+  memmove(shown, ours, length);
+  strcpy(shown + length, "\n");
+}
+
+}  // namespace pqmint

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: PostgreSQL
+// What pqmint knows of a live PGconn that it minted for: enough to mint again, and to show the user his own settings.
+#pragma once
+
+#include <stdint.h>
+
+#include "pqmint/abi.h"
+#include "preload/claim.h"
+#include "preload/libpq.h"
+#include "preload/memory.h"
+#include "preload/target.h"
+
+namespace pqmint {
+
+/// One entry of the host list that libpq was really given. An `endpoint=` behind a name with several addresses makes
+/// several routes of one host.
+struct Route {
+  Text host;  // null: only an address
+  Text hostaddr;
+  Text port;
+  size_t grant;  // index of the host in the target, and of its grant in an answer
+
+  const char* slot_key() const;
+};
+
+/// Owned by the registry from add() to remove(); used by one thread at a time, as the PGconn itself.
+struct Connection {
+  Connection* next;
+  PGconn* conn;
+  const Libpq* libpq;
+  Target target;
+  Claims claims;
+  Array<Route> routes;
+  size_t route_count;
+  bool stillborn;  // a PGconn that only carries an error of ours: it cannot be reset
+  const pqmint_core_module* core;
+  const pqmint_answer* pending;  // tokens of a PQresetStart that is under way
+
+  static Connection* make(const Libpq& libpq, Target&& target, Claims&& claims);
+  static void destroy(Connection* connection);
+
+  /// The host list for libpq, from the grants of `answer` (null: the user's own hosts). False when memory is out.
+  bool plan_routes(const pqmint_answer* answer);
+
+  /// Asks core for tokens for this connection. Null when memory is out. The caller releases it.
+  const pqmint_answer* mint() const;
+};
+
+/// All of them, by their PGconn. Thread-safe and fork-safe. An address that comes again replaces what was known of it:
+/// a program may have finished the old one where we could not see it.
+namespace connections {
+void add(Connection* connection);
+Connection* find(const PGconn* conn);
+void remove(const PGconn* conn);
+}  // namespace connections
+
+/// The settings that libpq was given in place of the user's own.
+bool is_replaced_setting(const char* keyword);
+
+/// Makes `text` the whole of PQerrorMessage(conn), for a PGconn whose message buffer holds it somewhere.
+void show_only(const Libpq& libpq, PGconn* conn, const char* text);
+
+}  // namespace pqmint

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: PostgreSQL
+// Finds the real libpq: a return address comes in, a table of that libpq's functions goes out.
+
+#include "preload/libpq.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "preload/memory.h"
+
+namespace pqmint {
+namespace {
+
+// Every connect function of libpq ends in this one's code, and every libpq since 9.0 has it: it stands for its libpq.
+constexpr const char* kLandmark = "PQconnectStartParams";
+
+struct Symbol {
+  const char* name;
+  size_t offset;
+};
+
+#define PQMINT_SYMBOL(pq_name, member) \
+  { #pq_name, offsetof(Libpq, member) }
+constexpr Symbol kSymbols[] = {
+    PQMINT_SYMBOL(PQconnectdb, connectdb),
+    PQMINT_SYMBOL(PQconnectdbParams, connectdb_params),
+    PQMINT_SYMBOL(PQconnectStart, connect_start),
+    PQMINT_SYMBOL(PQconnectStartParams, connect_start_params),
+    PQMINT_SYMBOL(PQsetdbLogin, setdb_login),
+    PQMINT_SYMBOL(PQreset, reset),
+    PQMINT_SYMBOL(PQresetStart, reset_start),
+    PQMINT_SYMBOL(PQresetPoll, reset_poll),
+    PQMINT_SYMBOL(PQping, ping),
+    PQMINT_SYMBOL(PQpingParams, ping_params),
+    PQMINT_SYMBOL(PQfinish, finish),
+    PQMINT_SYMBOL(PQconninfo, conninfo),
+    PQMINT_SYMBOL(PQconninfoFree, conninfo_free),
+    PQMINT_SYMBOL(PQlibVersion, lib_version),
+    PQMINT_SYMBOL(PQerrorMessage, error_message),
+    PQMINT_SYMBOL(PQstatus, status),
+    PQMINT_SYMBOL(PQsocket, socket),
+    PQMINT_SYMBOL(PQconsumeInput, consume_input),
+    PQMINT_SYMBOL(PQencryptPasswordConn, encrypt_password_conn),
+    PQMINT_SYMBOL(PQpass, pass),
+    PQMINT_SYMBOL(PQhost, host),
+    PQMINT_SYMBOL(PQport, port),
+};
+#undef PQMINT_SYMBOL
+static_assert(sizeof kSymbols / sizeof *kSymbols == sizeof(Libpq) / sizeof(void*));
+
+const link_map* object_of(const void* address) {
+  Dl_info info;
+  void* map = nullptr;
+  if (dladdr1(address, &info, &map, RTLD_DL_LINKMAP) == 0) return nullptr;
+  return static_cast<const link_map*>(map);
+}
+
+// A handle on an object that is loaded already; "" is the main program.
+void* handle_of(const link_map* object) {
+  return dlopen(object->l_name[0] ? object->l_name : nullptr, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+bool is_ours(const void* address) {
+  return object_of(address) == object_of(reinterpret_cast<const void*>(&is_ours));
+}
+
+// What `scope` (a handle or RTLD_NEXT) binds the landmark to, unless that is ourselves.
+void* landmark_in(void* scope) {
+  void* found = dlsym(scope, kLandmark);
+  return found != nullptr && !is_ours(found) ? found : nullptr;
+}
+
+void* landmark_of_caller(const void* return_address) {
+  const link_map* caller = object_of(return_address);
+  // The main program binds in the global scope, as RTLD_NEXT does, without opening a handle.
+  if (caller == nullptr || caller->l_name[0] == '\0') return nullptr;
+  void* handle = handle_of(caller);
+  if (handle == nullptr) return nullptr;
+  void* found = landmark_in(handle);
+  dlclose(handle);
+  return found;
+}
+
+// The callers that neither way finds: a foreign-function interface whose return address lies in libffi, or a tail call.
+struct Scan {
+  static constexpr size_t kMost = 16;
+  Text paths[kMost];
+  size_t count = 0;
+};
+
+int note_libpq(dl_phdr_info* info, size_t, void* data) {
+  auto& scan = *static_cast<Scan*>(data);
+  // Renamed copies (wheels ship libpq-3f2a....so.5.15) keep the stem.
+  if (scan.count < Scan::kMost && info->dlpi_name && strstr(info->dlpi_name, "libpq")) {
+    scan.paths[scan.count++] = copy_text(info->dlpi_name);
+  }
+  return 0;
+}
+
+void* only_landmark_loaded() {
+  Scan scan;
+  // Opening a handle inside the callback could deadlock with a dlopen in another thread: collect first.
+  dl_iterate_phdr(note_libpq, &scan);
+  void* only = nullptr;
+  for (size_t i = 0; i < scan.count; ++i) {
+    void* handle = scan.paths[i] ? dlopen(scan.paths[i].get(), RTLD_LAZY | RTLD_NOLOAD) : nullptr;
+    if (handle == nullptr) continue;
+    void* found = landmark_in(handle);
+    dlclose(handle);
+    if (found == nullptr || found == only) continue;
+    if (only != nullptr) return nullptr;
+    only = found;
+  }
+  return only;
+}
+
+struct Known {
+  Libpq libpq;
+  Known* next;
+};
+
+constinit Known* g_known = nullptr;  // grows only; read without a lock
+
+const Libpq* known_libpq(void* landmark) {
+  for (Known* k = __atomic_load_n(&g_known, __ATOMIC_ACQUIRE); k; k = k->next) {
+    if (reinterpret_cast<void*>(k->libpq.connect_start_params) == landmark) return &k->libpq;
+  }
+  return nullptr;
+}
+
+const Libpq* learn_libpq(void* landmark) {
+  const link_map* object = object_of(landmark);
+  void* handle = object ? handle_of(object) : nullptr;  // never closed: our table points into it
+  auto* fresh = static_cast<Known*>(calloc(1, sizeof(Known)));
+  if (handle == nullptr || fresh == nullptr) return free(fresh), nullptr;
+  for (const Symbol& symbol : kSymbols) {
+    void* address = dlsym(handle, symbol.name);
+    if (address == nullptr) return free(fresh), nullptr;
+    memcpy(reinterpret_cast<char*>(&fresh->libpq) + symbol.offset, &address, sizeof address);
+  }
+  // Two threads may both learn the same libpq; the list then holds it twice, which harms nobody.
+  fresh->next = __atomic_load_n(&g_known, __ATOMIC_ACQUIRE);
+  while (!__atomic_compare_exchange_n(&g_known, &fresh->next, fresh, true, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
+  }
+  return &fresh->libpq;
+}
+
+const Libpq* libpq_with(void* landmark) {
+  if (landmark == nullptr) return nullptr;
+  const Libpq* libpq = known_libpq(landmark);
+  return libpq ? libpq : learn_libpq(landmark);
+}
+
+// initial-exec: a preloaded object has its TLS in the static block, and a lazy __tls_get_addr could allocate in a
+// signal handler.
+__attribute__((tls_model("initial-exec"))) thread_local constinit const Libpq* t_inside = nullptr;
+
+}  // namespace
+
+const Libpq* libpq_of(const void* return_address) {
+  void* landmark = landmark_of_caller(return_address);
+  if (landmark == nullptr) landmark = landmark_in(RTLD_NEXT);
+  if (landmark == nullptr) landmark = only_landmark_loaded();
+  return libpq_with(landmark);
+}
+
+const Libpq* libpq_at(void* handle) {
+  return libpq_with(dlsym(handle, kLandmark));
+}
+
+Inside::Inside(const Libpq& libpq) : outer_(t_inside) {
+  t_inside = &libpq;
+}
+Inside::~Inside() {
+  t_inside = outer_;
+}
+const Libpq* Inside::current() {
+  return t_inside;
+}
+
+}  // namespace pqmint

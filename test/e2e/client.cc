@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: PostgreSQL
+// A program that knows nothing of pqmint and does with libpq what it is told, a line at a time: a test's hands.
+//
+// In: words parted by tabs. Out: one line for each, newlines shown as "|". It is linked to libpq as any program is.
+//
+//   connectdb C | connectStart C | connectdbParams K V ... | connectdbParams0 K V ... | connectStartParams K V ...
+//   setdbLogin HOST PORT OPTIONS DBNAME USER PASSWORD      (connect and poll; "-" is a null pointer)
+//   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | status | ping C | cancel | finish
+//   reconnect                                              (what psql's \c does: PQconninfo into PQconnectdbParams)
+//   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
+#include <dirent.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+PGconn* g_conn = nullptr;
+
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', '|');
+  return text;
+}
+
+std::string outcome(PGconn* conn) {
+  if (!conn) return "NULL";
+  if (PQstatus(conn) == CONNECTION_OK) return "OK";
+  return "BAD " + one_line(PQerrorMessage(conn));
+}
+
+const char* nullable(const std::string& word) {
+  return word == "-" ? nullptr : word.c_str();
+}
+
+template <typename Poll>
+void drive(PGconn* conn, Poll poll_once) {
+  if (!conn || PQstatus(conn) == CONNECTION_BAD) return;
+  for (PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+       status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING; status = poll_once(conn)) {
+    pollfd socket = {PQsocket(conn), static_cast<short>(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
+    poll(&socket, 1, 10000);
+  }
+}
+
+std::string value_of(PGconn* conn, const std::string& sql) {
+  PGresult* result = PQexec(conn, sql.c_str());
+  std::string out = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0 ? PQgetvalue(result, 0, 0)
+                    : PQresultStatus(result) == PGRES_COMMAND_OK                       ? "done"
+                                                                 : "ERROR " + one_line(PQerrorMessage(conn));
+  PQclear(result);
+  return out;
+}
+
+std::string connect(PGconn* conn) {
+  if (g_conn) PQfinish(g_conn);
+  g_conn = conn;
+  return outcome(conn);
+}
+
+struct Pairs {
+  std::vector<const char*> keywords, values;
+  explicit Pairs(const std::vector<std::string>& words) {
+    for (size_t i = 1; i + 1 < words.size(); i += 2) {
+      keywords.push_back(words[i].c_str());
+      values.push_back(nullable(words[i + 1]));
+    }
+    keywords.push_back(nullptr);
+    values.push_back(nullptr);
+  }
+};
+
+std::string conninfo(const std::string& keyword) {
+  PQconninfoOption* options = PQconninfo(g_conn);
+  std::string out;
+  for (PQconninfoOption* o = options; o && o->keyword; ++o) {
+    if (keyword.empty()) {
+      if (o->val) out += std::string(o->keyword) + "=" + o->val + " ";
+    } else if (keyword == o->keyword) {
+      out = o->val ? o->val : "(null)";
+    }
+  }
+  PQconninfoFree(options);
+  return out;
+}
+
+// As psql does for \c: every setting of the old connection, as an array, not expanded.
+std::string reconnect() {
+  PQconninfoOption* options = PQconninfo(g_conn);
+  std::vector<const char*> keywords, values;
+  for (PQconninfoOption* o = options; o && o->keyword; ++o) {
+    keywords.push_back(o->keyword);
+    values.push_back(o->val);
+  }
+  keywords.push_back(nullptr);
+  values.push_back(nullptr);
+  PGconn* fresh = PQconnectdbParams(keywords.data(), values.data(), 0);
+  PQconninfoFree(options);
+  return connect(fresh);
+}
+
+std::string threads(int count, const std::string& conninfo, const std::string& sql) {
+  std::vector<std::string> answers(static_cast<size_t>(count));
+  std::vector<std::thread> running;
+  for (std::string& answer : answers) {
+    running.emplace_back([&answer, &conninfo, &sql] {
+      PGconn* conn = PQconnectdb(conninfo.c_str());
+      answer = PQstatus(conn) == CONNECTION_OK ? value_of(conn, sql) : outcome(conn);
+      PQfinish(conn);
+    });
+  }
+  for (std::thread& thread : running) thread.join();
+  std::sort(answers.begin(), answers.end());
+  answers.erase(std::unique(answers.begin(), answers.end()), answers.end());
+  std::string out;
+  for (const std::string& answer : answers) out += (out.empty() ? "" : " / ") + answer;
+  return out;
+}
+
+// Parent and child each connect, at the same time.
+std::string forked(const std::string& conninfo) {
+  int ends[2];
+  if (pipe(ends) != 0) return "ERROR pipe";
+  const pid_t child = fork();
+  PGconn* conn = PQconnectdb(conninfo.c_str());
+  const std::string answer = outcome(conn);
+  if (child == 0) {
+    if (write(ends[1], answer.data(), answer.size()) < 0) _exit(1);
+    _exit(0);
+  }
+  PQfinish(conn);
+  close(ends[1]);
+  std::string from_child;
+  char buffer[512];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) from_child.append(buffer, static_cast<size_t>(n));
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return answer + " / " + from_child;
+}
+
+int open_descriptors() {
+  int count = 0;
+  DIR* folder = opendir("/proc/self/fd");
+  while (readdir(folder)) ++count;
+  closedir(folder);
+  return count;
+}
+
+std::string obey(const std::vector<std::string>& words) {
+  const std::string& word = words[0];
+  const auto arg = [&](size_t i) { return i < words.size() ? words[i] : std::string(); };
+  if (word == "connectdb") return connect(PQconnectdb(arg(1).c_str()));
+  if (word == "connectStart") {
+    PGconn* conn = PQconnectStart(arg(1).c_str());
+    drive(conn, PQconnectPoll);
+    return connect(conn);
+  }
+  if (word == "connectdbParams" || word == "connectdbParams0") {
+    const Pairs pairs(words);
+    return connect(PQconnectdbParams(pairs.keywords.data(), pairs.values.data(), word == "connectdbParams"));
+  }
+  if (word == "connectStartParams") {
+    const Pairs pairs(words);
+    PGconn* conn = PQconnectStartParams(pairs.keywords.data(), pairs.values.data(), 1);
+    drive(conn, PQconnectPoll);
+    return connect(conn);
+  }
+  if (word == "setdbLogin") {
+    return connect(PQsetdbLogin(nullable(words[1]), nullable(words[2]), nullable(words[3]), nullptr, nullable(words[4]),
+                                nullable(words[5]), nullable(words[6])));
+  }
+  if (word == "ping") return std::to_string(PQping(arg(1).c_str()));
+  if (word == "pingParams") {
+    const Pairs pairs(words);
+    return std::to_string(PQpingParams(pairs.keywords.data(), pairs.values.data(), 1));
+  }
+  if (word == "query") return value_of(g_conn, arg(1));
+  if (word == "reset") return PQreset(g_conn), outcome(g_conn);
+  if (word == "resetStart") {
+    if (PQresetStart(g_conn)) drive(g_conn, PQresetPoll);
+    return outcome(g_conn);
+  }
+  if (word == "reconnect") return reconnect();
+  if (word == "conninfo") return conninfo(arg(1));
+  if (word == "conninfoAll") return conninfo("");
+  if (word == "pass") return PQpass(g_conn);
+  if (word == "host") return PQhost(g_conn);
+  if (word == "status") return outcome(g_conn);
+  if (word == "message") return one_line(PQerrorMessage(g_conn));
+  if (word == "needsPassword") return std::to_string(PQconnectionNeedsPassword(g_conn));
+  if (word == "threads") return threads(std::stoi(arg(1)), arg(2), arg(3));
+  if (word == "fork") return forked(arg(1));
+  if (word == "fds") return std::to_string(open_descriptors());
+  if (word == "version") return std::to_string(PQlibVersion());
+  if (word == "setenv") return setenv(arg(1).c_str(), arg(2).c_str(), 1), "done";
+  if (word == "unsetenv") return unsetenv(arg(1).c_str()), "done";
+  if (word == "finish") return PQfinish(g_conn), g_conn = nullptr, "done";
+  return "ERROR unknown word " + word;
+}
+
+}  // namespace
+
+int main() {
+  for (std::string line; std::getline(std::cin, line);) {
+    std::vector<std::string> words;
+    std::istringstream parts(line);
+    for (std::string word; std::getline(parts, word, '\t');) words.push_back(word);
+    if (words.empty()) continue;
+    std::cout << obey(words) << std::endl;
+  }
+  if (g_conn) PQfinish(g_conn);
+}

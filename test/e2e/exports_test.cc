@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: PostgreSQL
+// What the objects show of themselves and what they need: a leak of either would break somebody's program.
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "harness.h"
+
+namespace pqmint::test {
+namespace {
+
+using Names = std::set<std::string>;
+
+Names matches(const std::string& text, const std::string& pattern) {
+  const std::regex regex(pattern);
+  Names out;
+  for (std::sregex_iterator at(text.begin(), text.end(), regex), end; at != end; ++at) out.insert((*at)[1]);
+  return out;
+}
+
+Names exports(const std::string& object) {
+  const Outcome nm = run({"nm", "-D", "--defined-only", stage() + "/lib/" + object}, Environment());
+  EXPECT_EQ(nm.status, 0) << nm.err;
+  // Every kind of symbol: a weak one or a std:: template that leaks is as bad as a function.
+  return matches(nm.out, "[0-9a-f]+ . (\\S+)");
+}
+
+Names needed(const std::string& object) {
+  const Outcome readelf = run({"readelf", "-d", stage() + "/lib/" + object}, Environment());
+  EXPECT_EQ(readelf.status, 0) << readelf.err;
+  return matches(readelf.out, "\\(NEEDED\\).*\\[(.*)\\]");
+}
+
+TEST(Exports, PreloadShowsTheInterposedNamesOnly) {
+  EXPECT_EQ(exports("libpqmint.so"),
+            (Names{"PQconnectdb", "PQconnectdbParams", "PQconnectStart", "PQconnectStartParams", "PQsetdbLogin",
+                   "PQreset", "PQresetStart", "PQresetPoll", "PQping", "PQpingParams", "PQfinish", "PQconninfo"}));
+}
+
+TEST(Exports, ModulesShowTheirOneEntry) {
+  EXPECT_EQ(exports("pqmint/core.so"), Names{"pqmint_core"});
+  EXPECT_EQ(exports("pqmint/net.so"), Names{"pqmint_net"});
+}
+
+TEST(Exports, PreloadNeedsLibcOnly) {
+  EXPECT_EQ(needed("libpqmint.so"), Names{"libc.so.6"});
+}
+
+TEST(Exports, CoreBringsItsOwnRuntime) {
+  const Names names = needed("pqmint/core.so");
+  EXPECT_TRUE(names.count("libcrypto.so.3"));
+  for (const char* never :
+       {"libstdc++.so.6", "libgcc_s.so.1", "libssl.so.3", "libcurl.so.4", "libjsoncpp.so.25", "libpq.so.5"}) {
+    EXPECT_FALSE(names.count(never)) << never;
+  }
+}
+
+TEST(Exports, PreloadHasNoGlobalConstructors) {
+  const Outcome readelf = run({"readelf", "-S", "-W", stage() + "/lib/libpqmint.so"}, Environment());
+  // frame_dummy, which the compiler's own crtbegin puts there: 8 bytes, one pointer.
+  std::smatch size;
+  if (std::regex_search(readelf.out, size, std::regex("\\.init_array\\s+INIT_ARRAY\\s+\\S+\\s+\\S+\\s+(\\S+)"))) {
+    EXPECT_EQ(std::stoul(size[1], nullptr, 16), 8u);
+  }
+}
+
+TEST(Exports, ObjectsAreHardened) {
+  for (const char* object : {"libpqmint.so", "pqmint/core.so", "pqmint/net.so"}) {
+    const Outcome headers = run({"readelf", "-l", "-d", "-W", stage() + "/lib/" + object}, Environment());
+    EXPECT_NE(headers.out.find("GNU_RELRO"), std::string::npos) << object;
+    EXPECT_NE(headers.out.find("NOW"), std::string::npos) << object;
+    EXPECT_TRUE(std::regex_search(headers.out, std::regex("GNU_STACK.* RW "))) << object;
+  }
+}
+
+}  // namespace
+}  // namespace pqmint::test

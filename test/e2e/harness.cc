@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: PostgreSQL
+// Processes, folders and servers for the end-to-end tests.
+
+#include "harness.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace pqmint::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+std::string required(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value) throw std::runtime_error(std::string(name) + " is not set: run the tests with make test");
+  return value;
+}
+
+struct Folders {
+  std::vector<std::string> made;
+  ~Folders() {
+    for (const std::string& folder : made) {
+      std::error_code ignored;
+      fs::remove_all(folder, ignored);
+    }
+  }
+};
+
+struct Pipe {
+  int read = -1, write = -1;
+  Pipe() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+    read = ends[0];
+    write = ends[1];
+  }
+  ~Pipe() {
+    close_read();
+    close_write();
+  }
+  void close_read() {
+    if (read >= 0) close(read);
+    read = -1;
+  }
+  void close_write() {
+    if (write >= 0) close(write);
+    write = -1;
+  }
+};
+
+pid_t start(const std::vector<std::string>& argv, const Environment& environment, int in, int out, int err) {
+  std::vector<std::string> variables = environment.list();
+  std::vector<char*> args, env;
+  for (const std::string& a : argv) args.push_back(const_cast<char*>(a.c_str()));
+  for (const std::string& v : variables) env.push_back(const_cast<char*>(v.c_str()));
+  args.push_back(nullptr);
+  env.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in, 0);
+  posix_spawn_file_actions_adddup2(&actions, out, 1);
+  if (err >= 0) posix_spawn_file_actions_adddup2(&actions, err, 2);
+  pid_t pid = -1;
+  const int failure = posix_spawnp(&pid, args[0], &actions, nullptr, args.data(), env.data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (failure != 0) throw std::runtime_error("cannot run " + argv[0] + ": " + strerror(failure));
+  return pid;
+}
+
+int status_of(int wait_status) {
+  return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+}
+
+}  // namespace
+
+std::string make_folder() {
+  static Folders folders;
+  std::string name = (fs::temp_directory_path() / "pqmint-XXXXXX").string();
+  if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp " + name);
+  folders.made.push_back(name);
+  return name;
+}
+
+std::string stage() {
+  return required("PQMINT_STAGE");
+}
+std::string source(const std::string& path) {
+  return required("PQMINT_SOURCE") + "/" + path;
+}
+std::string built(const std::string& path) {
+  return required("PQMINT_BUILD") + "/" + path;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void write_file(const std::string& path, const std::string& text, unsigned mode) {
+  std::ofstream(path) << text;
+  chmod(path.c_str(), mode);
+}
+
+Environment::Environment() : home_(make_folder()) {
+  // The build's own sanitizer settings pass; all else is the test's.
+  for (const char* name : {"PATH", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PQMINT_TEST_PRELOAD"}) {
+    if (const char* value = std::getenv(name)) set(name, value);
+  }
+  set("HOME", home_).set("LC_ALL", "C.UTF-8").set("AWS_EC2_METADATA_DISABLED", "true");
+}
+
+Environment& Environment::set(const std::string& name, const std::string& value) {
+  values_[name] = value;
+  return *this;
+}
+
+Environment& Environment::unset(const std::string& name) {
+  values_.erase(name);
+  return *this;
+}
+
+Environment& Environment::preload() {
+  return set("LD_PRELOAD", stage() + "/lib/libpqmint.so");
+}
+
+Environment& Environment::keys() {
+  return set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+      .set("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+}
+
+std::vector<std::string> Environment::list() const {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : values_) out.push_back(name + "=" + value);
+  return out;
+}
+
+Outcome run(const std::vector<std::string>& argv, const Environment& environment, const std::string& input,
+            int seconds) {
+  Pipe in, out, err;
+  const pid_t pid = start(argv, environment, in.read, out.write, err.write);
+  in.close_read();
+  out.close_write();
+  err.close_write();
+  // Inputs are short: they fit the pipe.
+  if (!input.empty() && write(in.write, input.data(), input.size()) < 0) ADD_FAILURE() << "write to " << argv[0];
+  in.close_write();
+  Outcome outcome;
+  const auto deadline = Clock::now() + std::chrono::seconds(seconds);
+  bool late = false;
+  pollfd ends[] = {{out.read, POLLIN, 0}, {err.read, POLLIN, 0}};
+  for (int open = 2; open > 0 && !late;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    late = left <= 0 || poll(ends, 2, static_cast<int>(left)) == 0;
+    for (pollfd& end : ends) {
+      if (end.fd < 0 || !(end.revents & (POLLIN | POLLHUP))) continue;
+      char buffer[65536];
+      const ssize_t n = read(end.fd, buffer, sizeof buffer);
+      if (n > 0) {
+        (end.fd == out.read ? outcome.out : outcome.err).append(buffer, static_cast<size_t>(n));
+      } else {
+        end.fd = -1;
+        --open;
+      }
+    }
+  }
+  if (late) {
+    ADD_FAILURE() << argv[0] << " did not end within " << seconds << " s; stderr: " << outcome.err;
+    kill(pid, SIGKILL);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  outcome.status = late ? -1 : status_of(status);
+  return outcome;
+}
+
+Process::Process(const std::vector<std::string>& argv, const Environment& environment) {
+  signal(SIGPIPE, SIG_IGN);
+  Pipe in, out;
+  pid_ = start(argv, environment, in.read, out.write, -1);
+  in_ = std::exchange(in.write, -1);
+  out_ = std::exchange(out.read, -1);
+}
+
+Process::~Process() {
+  if (in_ >= 0) close(in_);
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  close(out_);
+}
+
+void Process::write_line(const std::string& line) {
+  const std::string text = line + "\n";
+  if (write(in_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) ADD_FAILURE() << "the child is gone";
+}
+
+std::string Process::read_line(int seconds) {
+  const auto deadline = Clock::now() + std::chrono::seconds(seconds);
+  for (;;) {
+    if (const size_t end = buffered_.find('\n'); end != std::string::npos) {
+      std::string line = buffered_.substr(0, end);
+      buffered_.erase(0, end + 1);
+      return line;
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd end = {out_, POLLIN, 0};
+    char buffer[4096];
+    ssize_t n = 0;
+    if (left <= 0 || poll(&end, 1, static_cast<int>(left)) <= 0 || (n = read(out_, buffer, sizeof buffer)) <= 0) {
+      ADD_FAILURE() << "no answer from the child";
+      return "";
+    }
+    buffered_.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+int Process::finish() {
+  close(std::exchange(in_, -1));
+  int status = 0;
+  waitpid(std::exchange(pid_, -1), &status, 0);
+  return status_of(status);
+}
+
+namespace {
+// PQMINT_TEST_LIBPQ names the folder of another libpq.so.5, so that all tests can be run over it by hand.
+Environment with_library_path(Environment environment, std::string path) {
+  if (const char* other = std::getenv("PQMINT_TEST_LIBPQ"); other && path.empty()) path = other;
+  if (!path.empty()) environment.set("LD_LIBRARY_PATH", path);
+  return environment;
+}
+}  // namespace
+
+Client::Client(const Environment& environment, const std::string& library_path)
+    : Process({built("test/e2e/client")}, with_library_path(environment, library_path)) {}
+
+std::string Client::say(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : "\t") + word;
+  write_line(line);
+  return read_line();
+}
+
+Server& Server::get() {
+  static Server server;
+  return server;
+}
+
+Server::Server() : folder_(make_folder()) {
+  chmod(folder_.c_str(), 0755);
+  Environment environment;
+  environment.set("PQMINT_TEST_MODULES", built("test/server"));
+  const Outcome started =
+      run({source("test/server/pqmint-testserver"), "start", folder_ + "/server"}, environment, "", 120);
+  if (started.status != 0) throw std::runtime_error("the test server did not start: " + started.err);
+  std::istringstream lines(read_file(folder_ + "/server/env"));
+  for (std::string line; std::getline(lines, line);) {
+    const size_t equals = line.find('=');
+    if (equals == std::string::npos) continue;
+    std::string text = line.substr(equals + 1);
+    if (text.size() >= 2 && (text.front() == '\'' || text.front() == '"')) text = text.substr(1, text.size() - 2);
+    values_[line.substr(0, equals)] = text;
+  }
+}
+
+Server::~Server() {
+  run({source("test/server/pqmint-testserver"), "stop", folder_ + "/server"}, Environment());
+}
+
+std::string Server::value(const std::string& name) const {
+  const auto at = values_.find(name);
+  return at == values_.end() ? "" : at->second;
+}
+
+int Server::port() const {
+  return std::stoi(value("PQMINT_TEST_PORT"));
+}
+
+void Server::clock(const std::string& when) {
+  const Outcome moved =
+      run({source("test/server/pqmint-testserver"), "clock", folder_ + "/server", when}, Environment());
+  EXPECT_EQ(moved.status, 0) << moved.err;
+}
+
+std::string Server::verdicts() {
+  const std::string all = read_file(value("PQMINT_TEST_LOG"));
+  const std::string fresh = all.substr(std::min(verdicts_read_, all.size()));
+  verdicts_read_ = all.size();
+  return fresh;
+}
+
+std::string Server::administer(const std::string& sql) {
+  const Outcome done = run({kPsql, "-XAtq", "-h", value("PQMINT_TEST_SOCKET_DIR"), "-p", std::to_string(port()), "-U",
+                            "postgres", "-d", "app", "-c", sql},
+                           Environment());
+  EXPECT_EQ(done.status, 0) << done.err;
+  return done.out;
+}
+
+std::string Server::conninfo(const std::string& host, const std::string& user, const std::string& more) const {
+  return "host=" + host + " hostaddr=127.0.0.1 port=" + std::to_string(port()) + " user=" + user +
+         " dbname=app sslrootcert=" + ca() + " " + more;
+}
+
+FakePostgres::FakePostgres(const std::string& mode, bool tls) : log_path_(make_folder() + "/log") {
+  std::vector<std::string> argv = {built("test/fake/fake_pg"), "--mode=" + mode, "--log", log_path_};
+  if (tls) {
+    Server& server = Server::get();
+    const std::string folder = server.value("PQMINT_TEST_DIR");
+    argv.insert(argv.end(), {"--cert", folder + "/server.crt", "--key", folder + "/server.key"});
+  }
+  process_ = std::make_unique<Process>(argv, Environment());
+  const std::string line = process_->read_line();
+  if (line.rfind("port ", 0) != 0) throw std::runtime_error("fake_pg did not start: " + line);
+  port_ = std::stoi(line.substr(5));
+}
+
+std::string FakePostgres::log() const {
+  return read_file(log_path_);
+}
+
+}  // namespace pqmint::test

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: PostgreSQL
+// The life of a connection past its first token. The server's clock is moved; nobody sleeps.
+#include <gtest/gtest.h>
+
+#include "harness.h"
+
+namespace pqmint::test {
+namespace {
+
+constexpr char kWho[] = "select current_user";
+
+// The server lives in the client's future: tokens of now are dead there, and those that a client with the same shift
+// (libfaketime) mints are good. So "time passes" is one step on both sides.
+class Lifecycle : public ::testing::Test {
+ protected:
+  Server& server_ = Server::get();
+  std::string port_ = std::to_string(server_.port());
+  std::string good_ = server_.conninfo(kWriter, "iam_user");
+  Environment environment_ = Environment().preload().keys();
+  std::string faketime_ = environment_.home() + "/faketime";
+
+  void SetUp() override {
+    server_.clock("real");
+    let_time_be("+0");
+    // The file is read again at each call, so that the client's clock can be moved while it runs.
+    environment_.set("FAKETIME_TIMESTAMP_FILE", faketime_)
+        .set("FAKETIME_NO_CACHE", "1")
+        .set("DONT_FAKE_MONOTONIC", "1");
+    environment_.set("LD_PRELOAD", stage() + "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+  }
+  void TearDown() override { server_.clock("real"); }
+
+  void let_time_be(const std::string& shift) { write_file(faketime_, shift + "\n"); }
+
+  /// Half an hour later, for the server and the client.
+  void half_an_hour_later() {
+    server_.clock("+1800");
+    let_time_be("+1800");
+  }
+
+  static void expect_contains(const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in: " << text;
+  }
+};
+
+TEST_F(Lifecycle, WithoutPqmintATokenDiesInAQuarterOfAnHour) {
+  // What the rest of this file is about: the same client, its own token as a password, and no library.
+  Client minting(environment_);
+  ASSERT_EQ(minting.say({"connectdb", good_}), "OK");
+  const std::string token = minting.say({"pass"});
+  Client bare{Environment()};
+  ASSERT_EQ(bare.say({"connectdbParams", "dbname", good_ + "sslmode=verify-full", "password", token}), "OK");
+  server_.clock("+1800");
+  expect_contains(bare.say({"reset"}), "PAM authentication failed");
+}
+
+TEST_F(Lifecycle, ResetAfterExpiry) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  const std::string first = client.say({"pass"});
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"reset"}), "OK");
+  EXPECT_NE(client.say({"pass"}), first);
+  EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+}
+
+TEST_F(Lifecycle, ResetStartAndPollAfterExpiry) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectStart", good_}), "OK");
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"resetStart"}), "OK");
+  EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+}
+
+TEST_F(Lifecycle, ResetWithALongerTokenThanTheFirst) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  client.say({"setenv", "AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"});
+  client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "tempSecretTempSecretTempSecretTempSecret"});
+  client.say({"setenv", "AWS_SESSION_TOKEN", "FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars=="});
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"reset"}), "OK");
+  expect_contains(client.say({"pass"}), "X-Amz-Security-Token=");
+}
+
+class MultiHost : public Lifecycle {
+ protected:
+  // The first host refuses; the second is the writer; the third is never reached.
+  std::string several(const std::string& hosts, const std::string& ports, size_t count) {
+    std::string addresses = "127.0.0.1";
+    for (size_t i = 1; i < count; ++i) addresses += ",127.0.0.1";
+    return "host=" + hosts + " hostaddr=" + addresses + " port=" + ports +
+           " user=iam_user dbname=app sslrootcert=" + server_.ca();
+  }
+};
+
+TEST_F(MultiHost, EachHostGetsItsOwnToken) {
+  Client client(environment_);
+  const std::string conninfo = several(std::string(kReader) + "," + kWriter, "1," + port_, 2);
+  ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+  EXPECT_EQ(client.say({"host"}), kWriter);
+  EXPECT_EQ(client.say({"pass"}).rfind(kWriter, 0), 0u);
+  EXPECT_EQ(client.say({"connectStart", several(std::string(kWriter) + "," + kReader, port_ + "," + port_, 2)}), "OK");
+  EXPECT_EQ(client.say({"pass"}).rfind(kWriter, 0), 0u);
+}
+
+TEST_F(MultiHost, ResetVisitsTheHostsAgainWithFreshTokens) {
+  const std::string conninfo = several(std::string(kReader) + "," + kWriter, "1," + port_, 2);
+  for (const char* how : {"reset", "resetStart"}) {
+    server_.clock("real");
+    let_time_be("+0");
+    Client client(environment_);
+    ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+    half_an_hour_later();
+    EXPECT_EQ(client.say({how}), "OK") << how;
+    EXPECT_EQ(client.say({"host"}), kWriter);
+    EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+  }
+}
+
+TEST_F(MultiHost, ResetGivesUpOnASilentHostAfterItsTimeout) {
+  FakePostgres silent("silent", false);
+  // A host that accepts and says nothing ends libpq's attempt too; what counts is that we come back in time.
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb",
+                        several(std::string(kWriter) + "," + kReader, port_ + "," + std::to_string(silent.port()), 2) +
+                            " connect_timeout=2"}),
+            "OK");
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"reset"}), "OK");
+}
+
+TEST_F(MultiHost, UnmanagedHostsKeepTheirOwnPassword) {
+  FakePostgres other("accept", true);
+  const std::string pgpass = environment_.home() + "/pgpass";
+  write_file(pgpass, "localhost:" + std::to_string(other.port()) + ":*:*:theirs\n");
+  environment_.set("PGPASSFILE", pgpass);
+  Client client(environment_);
+  const std::string ports = "1," + std::to_string(other.port());
+  ASSERT_EQ(client.say({"connectdb", several(std::string(kWriter) + ",localhost", ports, 2)}), "OK");
+  EXPECT_EQ(client.say({"pass"}), "theirs");
+  // And without an entry they get none: above all, not the token of their neighbour.
+  write_file(pgpass, "");
+  const std::string said = client.say({"connectdb", several(std::string(kWriter) + ",localhost", ports, 2)});
+  expect_contains(said, "no password supplied");
+}
+
+TEST_F(Lifecycle, PsqlReconnectsAfterExpiry) {
+  // \c takes the old connection's settings; the server's clock is moved in between by psql itself.
+  const std::string later =
+      source("test/server/pqmint-testserver") + " clock " + server_.value("PQMINT_TEST_DIR") + " +1800";
+  const Outcome psql = run({kPsql, "-XAt", good_}, environment_,
+                           "select 1;\n\\! env -u LD_PRELOAD " + later + "\n\\! echo +1800 > " + faketime_ +
+                               "\n\\c postgres\n\\conninfo\n\\c app\nselect current_user;\n");
+  EXPECT_EQ(psql.status, 0) << psql.err;
+  expect_contains(psql.out, "iam_user\n");
+  EXPECT_EQ(psql.err, "");
+}
+
+TEST_F(Lifecycle, PsqlRecoversALostConnectionAfterExpiry) {
+  const std::string later =
+      source("test/server/pqmint-testserver") + " clock " + server_.value("PQMINT_TEST_DIR") + " +1800";
+  // An interactive psql resets a connection that broke; script(1) gives it a terminal.
+  const Outcome psql =
+      run({"script", "-qec", std::string(kPsql) + " -X -P pager=off '" + good_ + "'", "/dev/null"}, environment_,
+          "\\! env -u LD_PRELOAD " + later + "\n\\! echo +1800 > " + faketime_ +
+              "\nselect pg_terminate_backend(pg_backend_pid());\nselect 'still ' || current_user;\n\\q\n");
+  expect_contains(psql.out, "Attempting reset: Succeeded.");
+  expect_contains(psql.out, "still iam_user");
+}
+
+// pg_dump -j and pg_restore -j hand the first connection's token to each worker as a password. Half an hour passes just
+// before the first worker is forked.
+class Parallel : public Lifecycle {
+ protected:
+  Environment time_passes_at_fork() {
+    Environment environment = environment_;
+    environment.set("LD_PRELOAD", built("test/e2e/liblater_at_fork.so") + ":" + stage() +
+                                      "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    environment.set("PQMINT_TEST_LATER", source("test/server/pqmint-testserver") + " clock " +
+                                             server_.value("PQMINT_TEST_DIR") + " +1800; echo +1800 > " + faketime_);
+    return environment;
+  }
+  void back_to_now() {
+    server_.clock("real");
+    let_time_be("+0");
+  }
+};
+
+TEST_F(Parallel, WorkersStartAfterTheTokenDied) {
+  const std::string dump = environment_.home() + "/dump";
+  server_.verdicts();
+  Outcome done = run({std::string(kBin) + "pg_dump", "-Fd", "-j", "3", "-f", dump, "-d", good_}, time_passes_at_fork());
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(read_file(faketime_), "+1800\n");  // it did pass
+  back_to_now();
+  done = run({std::string(kBin) + "pg_restore", "--no-owner", "-j", "3", "-d",
+              server_.conninfo(kWriter, "iam_user", "dbname=restored"), dump},
+             time_passes_at_fork());
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(read_file(faketime_), "+1800\n");
+  EXPECT_EQ(server_.verdicts().find("reject"), std::string::npos);
+  back_to_now();
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", server_.conninfo(kWriter, "iam_user", "dbname=restored")}), "OK");
+  EXPECT_EQ(client.say({"query", "select count(*) from orders"}), "1000");
+}
+
+TEST_F(Lifecycle, AStaleTokenOfOursIsReplacedWhenItComesBackAsAPassword) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  const std::string token = client.say({"pass"});
+  half_an_hour_later();
+  // What pg_dump -j, pg_restore -j and psql \c do.
+  EXPECT_EQ(client.say({"connectdbParams", "dbname", good_, "password", token}), "OK");
+  EXPECT_EQ(client.say({"fork", good_}), "OK / OK");
+}
+
+TEST_F(Lifecycle, ATokenThatASpecAskedForIsReplacedByTheSameSpec) {
+  Client client(environment_);
+  const std::string tunnel = "host=localhost port=" + port_ + " user=iam_user dbname=app sslrootcert=" + server_.ca();
+  ASSERT_EQ(client.say({"connectdb", tunnel + " passfile=pqmint:rds?endpoint=" + std::string(kWriter)}), "OK");
+  const std::string token = client.say({"pass"});
+  half_an_hour_later();
+  // The worker is told host, port and password, and nothing of the spec.
+  EXPECT_EQ(client.say({"connectdbParams", "dbname", tunnel, "password", token}), "OK");
+}
+
+TEST_F(Lifecycle, ATokenOfOursIsNotSentToAStranger) {
+  FakePostgres stranger("accept", false);
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  const std::string said = client.say({"connectdbParams", "host", "127.0.0.1", "port", std::to_string(stranger.port()),
+                                       "user", "x", "password", client.say({"pass"})});
+  EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
+  EXPECT_EQ(stranger.log(), "");
+}
+
+TEST_F(Lifecycle, PgbenchConnectsAnewForEachTransaction) {
+  const Outcome bench =
+      run({std::string(kBin) + "pgbench", "-n", "-C", "-c", "4", "-j", "2", "-t", "10", "-f", "/dev/stdin", good_},
+          environment_, "select 1;\n");
+  EXPECT_EQ(bench.status, 0) << bench.err;
+  expect_contains(bench.out, "transactions actually processed: 40/40");
+}
+
+TEST_F(Lifecycle, ThreadsConnectAtOnceFromCold) {
+  Client client(environment_);
+  EXPECT_EQ(client.say({"threads", "16", good_, kWho}), "iam_user");
+}
+
+TEST_F(Lifecycle, ForkedChildAndParentBothConnect) {
+  Client client(environment_);
+  EXPECT_EQ(client.say({"fork", good_}), "OK / OK");
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  EXPECT_EQ(client.say({"fork", good_}), "OK / OK");
+}
+
+TEST_F(Lifecycle, DescriptorsDoNotGrow) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  const std::string before = client.say({"fds"});
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(client.say({i % 2 ? "connectdb" : "connectStart", good_}), "OK");
+  EXPECT_EQ(client.say({"fds"}), before);
+}
+
+TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionAndSaysWhy) {
+  for (const char* how : {"reset", "resetStart"}) {
+    Client client(environment_);
+    ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+    client.say({"unsetenv", "AWS_SECRET_ACCESS_KEY"});
+    const std::string said = client.say({how});
+    EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
+    expect_contains(said, "AWS_SECRET_ACCESS_KEY");
+    // And it is not for ever.
+    client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"});
+    EXPECT_EQ(client.say({how}), "OK");
+  }
+}
+
+}  // namespace
+}  // namespace pqmint::test

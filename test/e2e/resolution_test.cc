@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: PostgreSQL
+// Every way to name a server, through every entry point: pqmint must mean by it what libpq means by it.
+#include <gtest/gtest.h>
+
+#include "harness.h"
+
+namespace pqmint::test {
+namespace {
+
+constexpr char kWho[] = "select current_user";
+
+class Resolution : public ::testing::Test {
+ protected:
+  Environment environment_ = Environment().preload().keys();
+  Server& server_ = Server::get();
+  std::string port_ = std::to_string(server_.port());
+  std::string good_ = server_.conninfo(kWriter, "iam_user");
+
+  void expect_login(Client& client, const std::vector<std::string>& words) {
+    EXPECT_EQ(client.say(words), "OK") << words[0] << " " << (words.size() > 1 ? words[1] : "");
+    EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+  }
+};
+
+TEST_F(Resolution, EveryEntryPointLogsIn) {
+  Client client(environment_);
+  expect_login(client, {"connectdb", good_});
+  expect_login(client, {"connectStart", good_});
+  expect_login(client, {"connectdbParams", "dbname", good_});
+  expect_login(client, {"connectStartParams", "dbname", good_});
+  const std::vector<std::string> pairs = {"host", kWriter,    "hostaddr", "127.0.0.1", "port",        port_,
+                                          "user", "iam_user", "dbname",   "app",       "sslrootcert", server_.ca()};
+  for (const char* word : {"connectdbParams", "connectdbParams0", "connectStartParams"}) {
+    std::vector<std::string> words = {word};
+    words.insert(words.end(), pairs.begin(), pairs.end());
+    expect_login(client, words);
+  }
+  client.say({"setenv", "PGHOSTADDR", "127.0.0.1"});
+  client.say({"setenv", "PGSSLROOTCERT", server_.ca()});
+  expect_login(client, {"setdbLogin", kWriter, port_, "-", "app", "iam_user", "-"});
+  expect_login(client, {"setdbLogin", "-", "-", "-", good_, "-", "-"});
+}
+
+TEST_F(Resolution, UrisAndTheirEscapes) {
+  Client client(environment_);
+  const std::string tail = "?hostaddr=127.0.0.1&sslrootcert=" + server_.ca();
+  expect_login(client, {"connectdb", "postgresql://iam_user@" + std::string(kWriter) + ":" + port_ + "/app" + tail});
+  expect_login(client, {"connectdb", "postgres://iam%5Fuser@" + std::string(kWriter) + ":" + port_ + "/app" + tail});
+}
+
+TEST_F(Resolution, LaterKeywordsOverrideAnExpandedDbname) {
+  Client client(environment_);
+  expect_login(client, {"connectdbParams", "user", "nobody", "dbname", good_});
+  EXPECT_EQ(client.say({"connectdbParams", "dbname", good_ + " user=nobody", "user", "iam_user"}), "OK");
+  // A second dbname is a name and not expanded; an empty value and a null pointer say nothing.
+  expect_login(client, {"connectdbParams", "dbname", good_, "dbname", "app", "host", "", "port", "-"});
+}
+
+TEST_F(Resolution, ServiceFileByKeywordAndByEnvironment) {
+  const std::string file = environment_.home() + "/services";
+  write_file(file, "[orders]\nhost=" + std::string(kWriter) + "\nhostaddr=127.0.0.1\nport=" + port_ +
+                       "\nuser=iam_user\ndbname=app\nsslrootcert=" + server_.ca() + "\n");
+  environment_.set("PGSERVICEFILE", file);
+  Client client(environment_);
+  expect_login(client, {"connectdb", "service=orders"});
+  expect_login(client, {"connectdb", "postgresql://?service=orders"});
+  client.say({"setenv", "PGSERVICE", "orders"});
+  expect_login(client, {"connectdb", ""});
+  expect_login(client, {"connectdb", "  "});
+  expect_login(client, {"connectdbParams"});
+}
+
+TEST_F(Resolution, EnvironmentAlone) {
+  environment_.set("PGHOST", kWriter).set("PGHOSTADDR", "127.0.0.1").set("PGPORT", port_).set("PGUSER", "iam_user");
+  environment_.set("PGDATABASE", "app").set("PGSSLROOTCERT", server_.ca());
+  Client client(environment_);
+  expect_login(client, {"connectdb", ""});
+  expect_login(client, {"setdbLogin", "-", "-", "-", "-", "-", "-"});
+}
+
+TEST_F(Resolution, WhatLibpqRejectsItRejectsInItsOwnWords) {
+  const std::string bad_service = environment_.home() + "/bad-services";
+  write_file(bad_service, "[a]\nfrobnicate=1\n");
+  write_file(environment_.home() + "/nested", "[a]\nservice=b\n");
+  Environment bare;
+  environment_.set("PGSERVICEFILE", bad_service);
+  bare.set("PGSERVICEFILE", bad_service);
+  Client with(environment_), without(bare);
+  const std::string host = "host=" + std::string(kWriter) + " ";
+  for (const std::string& conninfo :
+       {std::string("app"), std::string("host"), host + "frobnicate=1", host + "port='5432", host + "sslmode=maybe",
+        host + "target_session_attrs=best", host + "channel_binding=perhaps",
+        "postgresql://" + std::string(kWriter) + "/app?x=y", "postgresql://" + std::string(kWriter) + ":5432:5433/app",
+        std::string("postgresql://[::1/app"), std::string("service=a"), std::string("service=missing"),
+        "host=" + std::string(kWriter) + ",b port=1,2,3", host + "hostaddr=1.2.3.4,1.2.3.5",
+        std::string("host=" + std::string(kWriter) + " port=99999 sslrootcert=/dev/null"),
+        host + "gssencmode=please"}) {
+    for (const char* word : {"connectdb", "connectStart"}) {
+      EXPECT_EQ(with.say({word, conninfo}), without.say({word, conninfo})) << conninfo;
+    }
+  }
+}
+
+TEST_F(Resolution, HostsThatAreNotOursArePlainCalls) {
+  Client client(environment_);
+  const std::string plain = "hostaddr=127.0.0.1 port=" + port_ + " user=plain dbname=app ";
+  for (const char* host : {"localhost", "evil.rds.amazonaws.com.evil.example", "rds.amazonaws.com",
+                           "xrds.amazonaws.com", "a..rds.amazonaws.com", "db.internal"}) {
+    EXPECT_NE(client.say({"connectdb", plain + "host=" + host}).find("no password supplied"), std::string::npos)
+        << host;
+    EXPECT_EQ(client.say({"connectdb", plain + "password=plainpw host=" + host}), "OK") << host;
+  }
+  EXPECT_NE(client.say({"connectdb", plain}).find("no password supplied"), std::string::npos);
+  EXPECT_EQ(client.say({"connectdb", "host=" + server_.value("PQMINT_TEST_SOCKET_DIR") + " port=" + port_ +
+                                         " user=postgres dbname=app"}),
+            "OK");
+  EXPECT_NE(client.say({"connectdb", "host=@nowhere user=x"}).find("@nowhere"), std::string::npos);
+}
+
+TEST_F(Resolution, OddUsersAreSignedAsTheyAre) {
+  Client client(environment_);
+  EXPECT_EQ(client.say({"connectdb", server_.conninfo(kWriter, "app.user+x@corp")}), "OK");
+  EXPECT_EQ(client.say({"query", kWho}), "app.user+x@corp");
+}
+
+TEST_F(Resolution, UpperCaseAndATrailingDotAreTheSameHost) {
+  Client client(environment_);
+  std::string upper = kWriter;
+  for (char& c : upper) c = static_cast<char>(toupper(c));
+  expect_login(client, {"connectdb", server_.conninfo(upper, "iam_user")});
+  expect_login(client, {"connectdb", server_.conninfo(std::string(kWriter) + ".", "iam_user")});
+}
+
+TEST_F(Resolution, PingNeverMints) {
+  // Without keys a mint would fail; a ping has no use for one.
+  environment_.unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY");
+  Client client(environment_);
+  EXPECT_EQ(client.say({"ping", good_}), "0");  // PQPING_OK
+  EXPECT_EQ(client.say({"pingParams", "dbname", good_}), "0");
+  EXPECT_EQ(client.say({"ping", server_.conninfo(kWriter, "iam_user", "port=1")}), "2");  // PQPING_NO_RESPONSE
+}
+
+TEST_F(Resolution, ConninfoShowsWhatTheUserGave) {
+  Client client(environment_);
+  expect_login(client, {"connectdb", good_ + " target_session_attrs=read-write application_name=mine"});
+  // What a client without the library is shown, connected or not, defaults of its libpq included.
+  Client bare(Environment(environment_).unset("LD_PRELOAD"));
+  bare.say({"connectdb", good_ + " target_session_attrs=read-write application_name=mine"});
+  EXPECT_EQ(client.say({"conninfoAll"}), bare.say({"conninfoAll"}));
+  EXPECT_EQ(client.say({"conninfo", "password"}), "(null)");
+  EXPECT_EQ(client.say({"conninfo", "target_session_attrs"}), "read-write");
+  EXPECT_EQ(client.say({"conninfo", "host"}), kWriter);
+  const std::string all = client.say({"conninfoAll"});
+  EXPECT_EQ(all.find("X-Amz"), std::string::npos) << all;
+  EXPECT_EQ(all.find("/proc/self/fd"), std::string::npos) << all;
+  EXPECT_EQ(all.find("~~~"), std::string::npos) << all;
+  // PQpass is the live token: libpq's own documentation of it.
+  EXPECT_NE(client.say({"pass"}).find("X-Amz-Signature="), std::string::npos);
+}
+
+TEST_F(Resolution, ATokenSpecStaysATokenSpec) {
+  Client client(environment_);
+  expect_login(client, {"connectdb", good_ + " passfile=pqmint:rds?region=eu-west-1"});
+  EXPECT_EQ(client.say({"conninfo", "passfile"}), "pqmint:rds?region=eu-west-1");
+  EXPECT_EQ(client.say({"reconnect"}), "OK");
+  expect_login(client, {"connectdb", good_ + " password=pqmint:"});
+  EXPECT_EQ(client.say({"conninfo", "password"}), "pqmint:");
+  EXPECT_EQ(client.say({"reconnect"}), "OK");
+  EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+}
+
+TEST_F(Resolution, OtherSettingsReachTheServerUnchanged) {
+  Client client(environment_);
+  expect_login(client, {"connectdb", good_ + " application_name='a \\'b\\\\ c' options='-c work_mem=12345kB' "
+                                             "client_encoding=LATIN1 fallback_application_name=x"});
+  EXPECT_EQ(client.say({"query", "show application_name"}), "a 'b\\ c");
+  EXPECT_EQ(client.say({"query", "show work_mem"}), "12345kB");
+  EXPECT_EQ(client.say({"query", "show client_encoding"}), "LATIN1");
+}
+
+// The startup packet that a server sees, with and without the library.
+TEST_F(Resolution, TheStartupPacketIsTheSame) {
+  FakePostgres fake("accept", true);
+  const auto startup = [&](const Environment& environment, const std::string& more) {
+    Client client(environment);
+    const std::string before = fake.log();
+    EXPECT_EQ(client.say({"connectdb",
+                          "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 port=" + std::to_string(fake.port()) +
+                              " user='o dd' dbname='d\\'b' sslmode=require gssencmode=disable client_encoding=auto "
+                              "options='-c x=y' replication=database " +
+                              more}),
+              "OK");
+    client.finish();
+    const std::string log = fake.log().substr(before.size());
+    const size_t at = log.find("startup");
+    return log.substr(at, log.find('\n', at) - at);
+  };
+  EXPECT_EQ(startup(environment_, ""), startup(Environment(), "password=x"));
+}
+
+}  // namespace
+}  // namespace pqmint::test

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: PostgreSQL
+// Token specs: what may be said, and which sentence answers what may not.
+#include "core/spec.h"
+
+#include <gtest/gtest.h>
+
+namespace pqmint {
+namespace {
+
+using Provider = TokenSpec::Provider;
+
+TokenSpec good(std::string_view text) {
+  auto spec = parse_token_spec(text);
+  EXPECT_TRUE(spec) << text << ": " << (spec ? "" : spec.error().text);
+  return spec ? *spec : TokenSpec{};
+}
+
+std::string bad(std::string_view text) {
+  auto spec = parse_token_spec(text);
+  EXPECT_FALSE(spec) << text;
+  return spec ? "" : spec.error().text;
+}
+
+TEST(TokenSpec, NamesAProviderOrLeavesItToTheHost) {
+  EXPECT_EQ(good("pqmint:").provider, Provider::kAuto);
+  EXPECT_EQ(good("pqmint:auto").provider, Provider::kAuto);
+  EXPECT_EQ(good("pqmint:rds").provider, Provider::kRds);
+  EXPECT_EQ(good("pqmint:dsql").provider, Provider::kDsql);
+  EXPECT_EQ(good("pqmint:off").provider, Provider::kOff);
+  EXPECT_EQ(good("pqmint:?region=eu-west-1").region, "eu-west-1");
+  EXPECT_EQ(good("pqmint:rds?").provider, Provider::kRds);
+}
+
+TEST(TokenSpec, EndpointIsAHostAndMayHaveAPort) {
+  const TokenSpec bare = good("pqmint:rds?endpoint=a.b.eu-west-1.rds.amazonaws.com");
+  EXPECT_EQ(bare.endpoint_host, "a.b.eu-west-1.rds.amazonaws.com");
+  EXPECT_EQ(bare.endpoint_port, 5432);
+  EXPECT_EQ(good("pqmint:rds?endpoint=a:6432").endpoint_port, 6432);
+  EXPECT_EQ(good("pqmint:rds?endpoint=%5Bfd00::1%5D:6432").endpoint_host, "[fd00::1]");
+  for (const char* text : {"pqmint:rds?endpoint=a:0", "pqmint:rds?endpoint=a:65536", "pqmint:rds?endpoint=a:x",
+                           "pqmint:rds?endpoint=a:", "pqmint:rds?endpoint=:5432", "pqmint:rds?endpoint=https://a",
+                           "pqmint:rds?endpoint=u%40a", "pqmint:rds?endpoint=a%20b", "pqmint:rds?endpoint=%5Ba"}) {
+    EXPECT_NE(bad(text).find("endpoint="), std::string::npos) << text;
+  }
+}
+
+TEST(TokenSpec, ValuesArePercentEncoded) {
+  EXPECT_EQ(good("pqmint:rds?profile=a%26b%3Dc%20%C3%A9").profile, "a&b=c \xC3\xA9");
+  EXPECT_NE(bad("pqmint:rds?profile=50%").find("percent-encoded"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?profile=%zz").find("percent-encoded"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?profile=a%00b").find("percent-encoded"), std::string::npos);
+}
+
+TEST(TokenSpec, ExpiresInIsForDsqlAndAtMostAWeek) {
+  EXPECT_EQ(good("pqmint:dsql?expires_in=1").expires_in, 1);
+  EXPECT_EQ(good("pqmint:dsql?expires_in=604800").expires_in, 604800);
+  for (const char* value : {"0", "-1", "604801", "1.5", "900s", "99999999999999999999"}) {
+    EXPECT_NE(bad(std::string("pqmint:dsql?expires_in=") + value).find("604800"), std::string::npos) << value;
+  }
+  EXPECT_NE(bad("pqmint:rds?expires_in=900").find("no use"), std::string::npos);
+}
+
+TEST(TokenSpec, UnknownWordsNameTheNearestKnownOne) {
+  EXPECT_NE(bad("pqmint:rsd").find("\"rds\""), std::string::npos);
+  EXPECT_NE(bad("pqmint:dslq").find("\"dsql\""), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?regoin=x").find("\"region\""), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?end_point=x").find("\"endpoint\""), std::string::npos);
+}
+
+TEST(TokenSpec, RefusesWhatCannotBeMeant) {
+  EXPECT_NE(bad("pqmint:rds?region=eu-west-1&region=eu-west-2").find("twice"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?region=").find("no value"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?region").find("no value"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?region=eu west").find("not the name of a region"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?client_id=x").find("no use"), std::string::npos);
+  EXPECT_NE(bad("pqmint:off?region=eu-west-1").find("no use"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?&").find("key"), std::string::npos);
+}
+
+TEST(TokenSpec, WhatTheNextVersionsBringIsSaidToBeMissing) {
+  EXPECT_NE(bad("pqmint:entra").find("yet"), std::string::npos);
+  EXPECT_NE(bad("pqmint:command?command=x").find("yet"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?role_arn=arn:aws:iam::1:role/x").find("yet"), std::string::npos);
+}
+
+TEST(TokenSpec, DoesNotRepeatALongMistake) {
+  const std::string pasted(4000, 'k');
+  EXPECT_LT(bad("pqmint:" + pasted).size(), 200u);
+  EXPECT_LT(bad("pqmint:rds?" + pasted + "=1").size(), 200u);
+}
+
+}  // namespace
+}  // namespace pqmint

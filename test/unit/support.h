@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: PostgreSQL
+// What the unit tests share: the vectors, and an environment without anybody's AWS settings in it.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <json/json.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace pqmint::test {
+
+#if defined(__SANITIZE_ADDRESS__)
+#define PQMINT_TEST_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PQMINT_TEST_ADDRESS_SANITIZER 1
+#endif
+#endif
+
+/// How often to fork beside busy threads. The address sanitizer's allocator keeps its locks over a
+/// fork, and a child hangs in malloc sooner or later, whatever the code under test does.
+#ifdef PQMINT_TEST_ADDRESS_SANITIZER
+inline constexpr int kForks = 0;
+#else
+inline constexpr int kForks = 50;
+#endif
+
+inline Json::Value vectors(const std::string& name) {
+  const char* directory = getenv("PQMINT_TEST_VECTORS");
+  const std::string path = std::string(directory != nullptr ? directory : "test/vectors") + "/" + name;
+  std::ifstream file(path);
+  Json::Value root;
+  std::string errors;
+  if (!Json::parseFromStream(Json::CharReaderBuilder(), file, &root, &errors)) {
+    ADD_FAILURE() << "cannot read " << path << ": " << errors;
+  }
+  return root;
+}
+
+/// A home of its own and no AWS_* variable but the one that keeps everything away from the instance
+/// metadata service.
+class CleanEnvironment : public ::testing::Test {
+ protected:
+  CleanEnvironment() {
+    std::vector<std::string> names;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string text = *entry;
+      if (text.starts_with("AWS_")) names.push_back(text.substr(0, text.find('=')));
+    }
+    for (const std::string& name : names) unsetenv(name.c_str());
+    set("AWS_EC2_METADATA_DISABLED", "true");
+    std::string pattern = ::testing::TempDir() + "pqmint-XXXXXX";
+    home = mkdtemp(pattern.data());
+    chmod(home.c_str(), 0755);
+    set("HOME", home);
+    std::filesystem::create_directory(home + "/.aws");
+  }
+  ~CleanEnvironment() override { std::filesystem::remove_all(home); }
+
+  static void set(const char* name, const std::string& value) { setenv(name, value.c_str(), 1); }
+
+  std::string write(const std::string& name, const std::string& text) const {
+    const std::string path = home + "/" + name;
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  std::string config(const std::string& text) const { return write(".aws/config", text); }
+  std::string credentials(const std::string& text) const { return write(".aws/credentials", text); }
+
+  std::string home;
+};
+
+inline bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace pqmint::test
