@@ -81,6 +81,10 @@ struct pqmint_core_module {
   /* Never NULL but when memory is out. May block to fetch credentials, at most connect_timeout, 30 s without one. */
   const struct pqmint_answer* (*mint)(const struct pqmint_request* request);
   void (*release)(const struct pqmint_answer* answer);
+  /* When the server refused the token of this grant: a sentence without a prefix that says what was signed and why it
+   * may have been refused. Lives as long as the answer; one thread at a time for one answer. NULL when memory is out.
+   */
+  const char* (*explain)(const struct pqmint_answer* answer, size_t grant);
 };
 
 /* The one export of core.so. */

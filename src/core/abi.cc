@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/explain.h"
 #include "core/grant.h"
 #include "core/policy.h"
 
@@ -23,6 +24,8 @@ struct Answer : pqmint_answer {
   std::vector<pqmint_grant> shown;
   TlsPlan tls;
   std::string why;
+  std::string user;
+  std::string explanation;
 };
 
 const char* or_null(const std::string& text) {
@@ -92,6 +95,7 @@ const pqmint_answer* mint(const pqmint_request* request) try {
   // One reading of the clock: the date in a token's scope and its time must be of the same instant.
   const int64_t now = time(nullptr);
   auto answer = std::make_unique<Answer>();
+  answer->user = view(request->user);
   for (size_t i = 0; i < request->host_count; ++i) {
     answer->owned.push_back(grant_for(*request, request->hosts[i], now));
   }
@@ -115,10 +119,19 @@ void release(const pqmint_answer* answer) {
   delete static_cast<const Answer*>(answer);
 }
 
+const char* explain(const pqmint_answer* answer, size_t grant) try {
+  // What was given out as const is an Answer that mint() made with new, and still belongs to its caller.
+  auto* whole = const_cast<Answer*>(static_cast<const Answer*>(answer));
+  whole->explanation = explain_refusal(whole->owned.at(grant), whole->user);
+  return whole->explanation.c_str();
+} catch (...) {
+  return nullptr;
+}
+
 }  // namespace
 }  // namespace pqmint
 
 extern "C" __attribute__((visibility("default"))) const pqmint_core_module* pqmint_core() {
-  static constexpr pqmint_core_module kTable = {PQMINT_ABI_VERSION, pqmint::mint, pqmint::release};
+  static constexpr pqmint_core_module kTable = {PQMINT_ABI_VERSION, pqmint::mint, pqmint::release, pqmint::explain};
   return &kTable;
 }

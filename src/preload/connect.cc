@@ -11,7 +11,7 @@
 #include "preload/claim.h"
 #include "preload/connection.h"
 #include "preload/core_module.h"
-#include "preload/minted.h"
+#include "preload/message.h"
 #include "preload/slot.h"
 #include "preload/target.h"
 
@@ -106,29 +106,6 @@ const char* common_password(const Connection& connection, const pqmint_answer* a
   return common;
 }
 
-// When a password is refused (SQLSTATE 28P01), libpq adds a line that names the password file. Ours is nobody's
-// business.
-void hide_slot(const Libpq& libpq, PGconn* conn, const Slot& slot) {
-  if (libpq.status(conn) != CONNECTION_BAD) return;
-  char* shown = libpq.error_message(conn);
-  char* path = given(slot.path()) ? strstr(shown, slot.path()) : nullptr;
-  if (path == nullptr) return;
-  char* line = path;
-  while (line > shown && line[-1] != '\n') --line;
-  char* rest = strchr(path, '\n');
-  rest = rest ? rest + 1 : path + strlen(path);
-  memmove(line, rest, strlen(rest) + 1);
-}
-
-void remember_tokens(const Connection& connection, const pqmint_answer* answer) {
-  const uint64_t call = Minted::next_call();
-  for (size_t i = 0; i < connection.target.host_count(); ++i) {
-    const Host& host = connection.target.hosts()[i];
-    if (!answer->grants[i].managed) continue;
-    Minted::remember(call, answer->grants[i].token, host.host, host.port, connection.claims[i].spec.get());
-  }
-}
-
 // The real call: everything as the user has it, but for the hosts' passwords and what keeps them inside TLS.
 PGconn* open(Connection* connection, const pqmint_answer* answer, bool blocking) {
   const Libpq& libpq = *connection->libpq;
@@ -161,11 +138,11 @@ PGconn* open(Connection* connection, const pqmint_answer* answer, bool blocking)
   };
   Text conninfo = conninfo_of(target.options(), overrides, sizeof overrides / sizeof *overrides);
   if (!conninfo) return fail(connection, "out of memory");
-  remember_tokens(*connection, answer);
+  connection->remember(answer);
   PGconn* conn = call_with(libpq, conninfo.get(), blocking);
   if (given(password)) explicit_bzero(conninfo.get(), strlen(conninfo.get()));
   if (conn == nullptr) return Connection::destroy(connection), nullptr;
-  hide_slot(libpq, conn, slot);
+  if (blocking) explain_refusal(*connection, conn, answer);
   connection->conn = conn;
   connections::add(connection);
   return conn;

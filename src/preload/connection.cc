@@ -9,6 +9,8 @@
 #include <new>
 #include <utility>
 
+#include "preload/minted.h"
+
 namespace pqmint {
 namespace {
 
@@ -119,6 +121,26 @@ const pqmint_answer* Connection::mint() const {
   return core->mint(&request);
 }
 
+void Connection::remember(const pqmint_answer* answer) const {
+  const uint64_t call = Minted::next_call();
+  for (size_t i = 0; i < target.host_count(); ++i) {
+    const Host& host = target.hosts()[i];
+    if (!answer->grants[i].managed) continue;
+    Minted::remember(call, answer->grants[i].token, host.host, host.port, claims[i].spec.get());
+  }
+}
+
+const Route* Connection::route_at(PGconn* conn_now) const {
+  const char* host = libpq->host(conn_now);
+  const char* port = libpq->port(conn_now);
+  for (size_t i = 0; i < route_count; ++i) {
+    const Route& route = routes[i];
+    const char* shown = given(route.host.get()) ? route.host.get() : route.hostaddr.get();
+    if (same_text(shown, host) && same_text(route.port.get(), port)) return &route;
+  }
+  return nullptr;
+}
+
 void connections::add(Connection* connection) {
   lock_registry();
   if (!g_registry.follows_forks) {
@@ -157,17 +179,6 @@ bool is_replaced_setting(const char* keyword) {
     if (strcmp(keyword, replaced) == 0) return true;
   }
   return false;
-}
-
-void show_only(const Libpq& libpq, PGconn* conn, const char* text) {
-  // PQerrorMessage shows libpq's live buffer. Behind our text stand at least a quotation mark and a newline of
-  // libpq's own sentence: room for ours.
-  char* shown = libpq.error_message(conn);
-  char* ours = strstr(shown, text);
-  if (ours == nullptr) return;
-  const size_t length = strlen(text);
-  memmove(shown, ours, length);
-  strcpy(shown + length, "\n");
 }
 
 }  // namespace pqmint

@@ -44,6 +44,13 @@ struct Connection {
 
   /// Asks core for tokens for this connection. Null when memory is out. The caller releases it.
   const pqmint_answer* mint() const;
+
+  /// Remembers the tokens of `answer`, in case the program hands one back as a password (minted.h).
+  void remember(const pqmint_answer* answer) const;
+
+  /// The route that libpq is at, as PQhost and PQport tell; two that look the same have the same token. Null if none
+  /// is.
+  const Route* route_at(PGconn* conn_now) const;
 };
 
 /// All of them, by their PGconn. Thread-safe and fork-safe. An address that comes again replaces what was known of it:
@@ -56,8 +63,5 @@ void remove(const PGconn* conn);
 
 /// The settings that libpq was given in place of the user's own.
 bool is_replaced_setting(const char* keyword);
-
-/// Makes `text` the whole of PQerrorMessage(conn), for a PGconn whose message buffer holds it somewhere.
-void show_only(const Libpq& libpq, PGconn* conn, const char* text);
 
 }  // namespace pqmint

@@ -43,6 +43,7 @@ constexpr Symbol kSymbols[] = {
     PQMINT_SYMBOL(PQsocket, socket),
     PQMINT_SYMBOL(PQconsumeInput, consume_input),
     PQMINT_SYMBOL(PQencryptPasswordConn, encrypt_password_conn),
+    PQMINT_SYMBOL(PQconnectionUsedPassword, connection_used_password),
     PQMINT_SYMBOL(PQpass, pass),
     PQMINT_SYMBOL(PQhost, host),
     PQMINT_SYMBOL(PQport, port),

@@ -30,6 +30,7 @@ struct Libpq {
   decltype(&::PQsocket) socket;
   decltype(&::PQconsumeInput) consume_input;
   decltype(&::PQencryptPasswordConn) encrypt_password_conn;
+  decltype(&::PQconnectionUsedPassword) connection_used_password;
   decltype(&::PQpass) pass;
   decltype(&::PQhost) host;
   decltype(&::PQport) port;

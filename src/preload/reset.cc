@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "preload/connection.h"
+#include "preload/message.h"
 #include "preload/minted.h"
 
 namespace pqmint {
@@ -31,25 +32,12 @@ void refuse(const Libpq& libpq, PGconn* conn, const char* text) {
   }
   char said[2048];
   snprintf(said, sizeof said, "pqmint: %s", text);
-  libpq.encrypt_password_conn(conn, "", "", said);
-  show_only(libpq, conn, said);
-}
-
-// The route that libpq is at, as PQhost and PQport tell; two that look the same have the same token.
-const Route* current_route(const Connection& known, PGconn* conn) {
-  const char* host = known.libpq->host(conn);
-  const char* port = known.libpq->port(conn);
-  for (size_t i = 0; i < known.route_count; ++i) {
-    const Route& route = known.routes[i];
-    const char* shown = given(route.host.get()) ? route.host.get() : route.hostaddr.get();
-    if (same_text(shown, host) && same_text(route.port.get(), port)) return &route;
-  }
-  return nullptr;
+  replace_message(libpq, conn, said);
 }
 
 // True when the password of the current host is now what `answer` holds for it, or is none of ours.
 bool put_token(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
-  const Route* route = current_route(known, conn);
+  const Route* route = known.route_at(conn);
   if (route == nullptr || !answer->grants[route->grant].managed) return true;
   char* password = known.libpq->pass(conn);
   const char* token = answer->grants[route->grant].token;
@@ -63,16 +51,6 @@ bool put_token(const Connection& known, PGconn* conn, const pqmint_answer* answe
   return true;
 }
 
-void remember(const Connection& known, const pqmint_answer* answer) {
-  const uint64_t call = Minted::next_call();
-  for (size_t i = 0; i < known.target.host_count(); ++i) {
-    const Host& host = known.target.hosts()[i];
-    if (answer->grants[i].managed) {
-      Minted::remember(call, answer->grants[i].token, host.host, host.port, known.claims[i].spec.get());
-    }
-  }
-}
-
 // Fresh tokens for all hosts, or null after the PGconn was refused.
 const pqmint_answer* mint_again(const Connection& known, PGconn* conn) {
   const pqmint_answer* answer = known.mint();
@@ -82,7 +60,7 @@ const pqmint_answer* mint_again(const Connection& known, PGconn* conn) {
     known.core->release(answer);
     return nullptr;
   }
-  remember(known, answer);
+  known.remember(answer);
   return answer;
 }
 
@@ -120,11 +98,11 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
 
   bool room = put_token(known, conn, answer);
   if (!libpq.reset_start(conn)) return;
-  const Route* trying = current_route(known, conn);
+  const Route* trying = known.route_at(conn);
   long give_up_at = seconds_now() + timeout;
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
   while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
-    if (const Route* route = current_route(known, conn); route != trying) {
+    if (const Route* route = known.route_at(conn); route != trying) {
       trying = route;
       give_up_at = seconds_now() + timeout;
     }
@@ -174,6 +152,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   } else {
     refuse(libpq, conn, kTooLong);
   }
+  explain_refusal(*known, conn, answer);
   known->core->release(answer);
 }
 

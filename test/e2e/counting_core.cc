@@ -35,6 +35,10 @@ const pqmint_answer* mint(const pqmint_request* request) {
   return answer;
 }
 
+const char* explain(const pqmint_answer*, size_t) {
+  return nullptr;
+}
+
 void release(const pqmint_answer* answer) {
   delete static_cast<const Counted*>(answer);
 }
@@ -44,7 +48,7 @@ constexpr uint32_t kVersion = PQMINT_ABI_VERSION + 1;
 #else
 constexpr uint32_t kVersion = PQMINT_ABI_VERSION;
 #endif
-constexpr pqmint_core_module kTable = {kVersion, mint, release};
+constexpr pqmint_core_module kTable = {kVersion, mint, release, explain};
 
 }  // namespace
 

@@ -80,6 +80,13 @@ TEST_F(Failure, AWrongKeyIsRejectedByTheServerOnce) {
   EXPECT_EQ(psql.status, 2);
   expect_contains(psql.err, "PAM authentication failed for user \"iam_user\"");
   EXPECT_EQ(psql.err.find("no encryption"), std::string::npos) << psql.err;
+  // Below the server's words, what pqmint knows: what was signed, by whom, and the likely causes.
+  for (const char* part :
+       {"\npqmint: the server refused a token that was signed for orders.cluster-c9akciq32", "user \"iam_user\"",
+        "region eu-west-1 (from host)", "AKIA...MPLE (environment)", "GRANT rds_iam TO \"iam_user\"", "clock"}) {
+    expect_contains(psql.err, part);
+  }
+  EXPECT_EQ(psql.err.find("not-the-secret"), std::string::npos);
   const std::string verdicts = server_.verdicts();
   EXPECT_EQ(verdicts.find("reject"), verdicts.rfind("reject")) << verdicts;
 }

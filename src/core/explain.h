@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: PostgreSQL
+// Why a server may have refused a token: what was signed, and the likely causes in order, each with its remedy.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/grant.h"
+
+namespace pqmint {
+
+/// One sentence, without a prefix. RDS answers every mistake with the same words, so the sentence names them all.
+std::string explain_refusal(const Grant& grant, std::string_view user);
+
+}  // namespace pqmint

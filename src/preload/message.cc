@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: PostgreSQL
+// Finds, moves and replaces text in the live error buffer of a PGconn.
+
+#include "preload/message.h"
+
+#include <string.h>
+
+namespace pqmint {
+namespace {
+
+// When a password is refused (SQLSTATE 28P01), libpq adds a line that names the password file. Ours is nobody's
+// business.
+void cut_line_with(char* text, const char* word) {
+  char* at = strstr(text, word);
+  if (at == nullptr) return;
+  while (at > text && at[-1] != '\n') --at;
+  char* rest = strchr(at, '\n');
+  if (rest) {
+    memmove(at, rest + 1, strlen(rest + 1) + 1);
+  } else {
+    *at = '\0';
+  }
+}
+
+}  // namespace
+
+void show_only(const Libpq& libpq, PGconn* conn, const char* text) {
+  // PQerrorMessage shows libpq's live buffer. Behind our text stand at least a quotation mark and a newline of
+  // libpq's own sentence: room for ours.
+  char* shown = libpq.error_message(conn);
+  char* ours = strstr(shown, text);
+  if (ours == nullptr) return;
+  const size_t length = strlen(text);
+  memmove(shown, ours, length);
+  strcpy(shown + length, "\n");
+}
+
+void replace_message(const Libpq& libpq, PGconn* conn, const char* text) {
+  // Quotes an algorithm that it does not know in the PGconn's error buffer, without a word to the server.
+  libpq.encrypt_password_conn(conn, "", "", text);
+  show_only(libpq, conn, text);
+}
+
+void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
+  const Libpq& libpq = *known.libpq;
+  if (libpq.status(conn) != CONNECTION_BAD || !libpq.connection_used_password(conn)) return;
+  const Route* route = known.route_at(conn);
+  if (route == nullptr || !answer->grants[route->grant].managed) return;
+  const char* why = known.core->explain(answer, route->grant);
+  const char* said = libpq.error_message(conn);
+  constexpr char kName[] = "pqmint: ";
+  Text text(static_cast<char*>(malloc(strlen(said) + sizeof kName + strlen(why ? why : ""))));
+  if (!text) return;
+  char* end = stpcpy(text.get(), said);
+  cut_line_with(text.get(), "/proc/self/fd/");
+  end = text.get() + strlen(text.get());
+  if (why) stpcpy(stpcpy(end, kName), why);
+  while (end > text.get() && *end == '\0' && end[-1] == '\n') *--end = '\0';
+  replace_message(libpq, conn, text.get());
+}
+
+}  // namespace pqmint

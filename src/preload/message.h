@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: PostgreSQL
+// PQerrorMessage, rewritten in place: every program shows it, and nobody else has to be interposed for it.
+#pragma once
+
+#include "pqmint/abi.h"
+#include "preload/connection.h"
+
+namespace pqmint {
+
+/// Makes `text` the whole of PQerrorMessage(conn), for a PGconn whose message holds it somewhere: libpq quotes what it
+/// cannot use.
+void show_only(const Libpq& libpq, PGconn* conn, const char* text);
+
+/// Makes `text` (one or more lines, no newline at the end) the whole of PQerrorMessage(conn). Sends nothing.
+void replace_message(const Libpq& libpq, PGconn* conn, const char* text);
+
+/// After a blocking connect or reset: if `conn` failed and the server had been given a token of `answer`, its message
+/// is cleared of the slot's path, and followed by a sentence that says what was signed and the likely causes.
+void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer);
+
+}  // namespace pqmint
