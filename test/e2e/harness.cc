@@ -120,10 +120,13 @@ void write_file(const std::string& path, const std::string& text, unsigned mode)
 
 Environment::Environment() : home_(make_folder()) {
   // The build's own sanitizer settings pass; all else is the test's.
-  for (const char* name : {"PATH", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PQMINT_TEST_PRELOAD"}) {
+  for (const char* name : {"TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PQMINT_TEST_PRELOAD"}) {
     if (const char* value = std::getenv(name)) set(name, value);
   }
-  set("HOME", home_).set("LC_ALL", "C.UTF-8").set("AWS_EC2_METADATA_DISABLED", "true");
+  set("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+      .set("HOME", home_)
+      .set("LC_ALL", "C.UTF-8")
+      .set("AWS_EC2_METADATA_DISABLED", "true");
 }
 
 Environment& Environment::set(const std::string& name, const std::string& value) {
