@@ -9,6 +9,7 @@
 #include <ctime>
 #include <string>
 
+#include "base/endpoint.h"
 #include "cli/commands.h"
 #include "cli/inquiry.h"
 #include "preload/connect.h"
@@ -42,6 +43,25 @@ Json::Value tls_of(const Inquiry& inquiry, const pqmint_grant& grant) {
   return tls;
 }
 
+// A host that is recognised, and left alone all the same because libpq has a password for it.
+void describe_own_password(const Inquiry& inquiry, size_t index, Json::Value& out) {
+  const Host& host = inquiry.target().hosts()[index];
+  const Endpoint endpoint = classify(host.host ? host.host : "");
+  const char* spec = inquiry.claims()[index].spec.get();
+  if (endpoint.service == Service::kNone) return;
+  out["managed"] = true;
+  out["provider"] = name_of(endpoint.service);
+  out["kind"] = name_of(endpoint.kind);
+  if (!endpoint.region().empty()) {
+    out["region"] = std::string(endpoint.region());
+    out["region_source"] = "host";
+  }
+  out["note"] =
+      spec ? "switched off by " + std::string(spec)
+           : "libpq has a password for this host (conninfo, PGPASSWORD or password file), and it wins: no token is "
+             "minted; ask for one with passfile=pqmint:";
+}
+
 Json::Value describe_host(const Inquiry& inquiry, size_t index) {
   const Host& host = inquiry.target().hosts()[index];
   const pqmint_grant& grant = inquiry.answer().grants[index];
@@ -68,6 +88,7 @@ Json::Value describe_host(const Inquiry& inquiry, size_t index) {
     out["token"]["expires_at"] = utc(grant.token_expires);
   }
   out["tls"] = tls_of(inquiry, grant);
+  if (!grant.managed) describe_own_password(inquiry, index, out);
   // What forbids the connection as a whole forbids it for each of our hosts.
   out["error"] = text(grant.error ? grant.error : grant.managed ? inquiry.answer().error : nullptr);
   return out;
@@ -109,6 +130,7 @@ void print_for_people(const Json::Value& all) {
     }
     line("TLS", host["tls"]["sslmode"],
          host["tls"]["sslrootcert"].isNull() ? "" : ", roots " + host["tls"]["sslrootcert"].asString());
+    line("note", host["note"]);
     line("error", host["error"]);
   }
 }
@@ -130,6 +152,7 @@ Json::Value try_login(const OpenedLibpq& opened, const char* conninfo) {
   if (!conn || libpq.status(conn) != CONNECTION_OK) {
     std::string why = conn ? libpq.error_message(conn) : "out of memory";
     while (why.ends_with('\n')) why.pop_back();
+    if (why.starts_with("pqmint: ")) why.erase(0, 8);  // complain() says it
     out["error"] = why;
   } else {
     out["error"] = Json::Value();
@@ -170,7 +193,7 @@ int check_command(int argc, char** argv) {
 
   const auto libpq = open_libpq();
   if (!libpq) return complain(libpq.error().text);
-  const auto inquiry = Inquiry::make(*libpq->libpq, conninfo, true);
+  const auto inquiry = Inquiry::make(*libpq->libpq, conninfo, false);
   if (!inquiry) return complain(inquiry.error().text);
   Json::Value report = describe(**inquiry);
   const char* error = (*inquiry)->answer().error;

@@ -87,6 +87,7 @@ void plan_tls_for_all(const pqmint_request& request, Answer& answer) {
   if (plan) {
     answer.tls = std::move(*plan);
   } else {
+    answer.tls.sslmode = raised_sslmode(wish.sslmode);  // `pqmint check` shows how far the plan came
     refuse(answer, plan.error().text);
   }
 }

@@ -63,6 +63,12 @@ TlsWish::Authority authority_of(Service service, HostKind kind) {
   return service == Service::kRds && !is_proxy ? TlsWish::Authority::kRds : TlsWish::Authority::kPublic;
 }
 
+std::optional<std::string> raised_sslmode(std::string_view sslmode) {
+  // allow and prefer go on in clear when the server says no to TLS, and again after a login that was refused.
+  const bool kept = sslmode == "disable" || sslmode == "require" || sslmode == "verify-ca" || sslmode == "verify-full";
+  return kept ? std::nullopt : std::optional<std::string>("verify-full");
+}
+
 Result<TlsPlan> plan_tls(const TlsWish& wish) {
   TlsPlan plan;
   if (wish.sslmode == "disable") {
@@ -71,8 +77,7 @@ Result<TlsPlan> plan_tls(const TlsWish& wish) {
         "or set sslmode=verify-full"};
   }
   if (wish.sslmode == "require") return plan;
-  // allow and prefer go on in clear when the server says no to TLS, and again after a login that was refused.
-  if (wish.sslmode != "verify-ca" && wish.sslmode != "verify-full") plan.sslmode = "verify-full";
+  plan.sslmode = raised_sslmode(wish.sslmode);
   if (!wish.sslrootcert.empty()) return plan;
 
   const std::string home = home_directory();

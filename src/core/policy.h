@@ -30,6 +30,9 @@ struct TlsWish {
 /// RDS has a private authority. DSQL has public certificates, and so has RDS Proxy (AWS Certificate Manager).
 TlsWish::Authority authority_of(Service service, HostKind kind);
 
+/// What takes the place of an sslmode that lets go of TLS; nothing for one that does not.
+std::optional<std::string> raised_sslmode(std::string_view sslmode);
+
 /// `disable` is refused; `allow` and `prefer` become verify-full; the rest is the user's choice. Where verification
 /// needs roots and the user names none: ~/.postgresql/root.crt, else those of the service. An error names where they
 /// were looked for and the one command that brings them.

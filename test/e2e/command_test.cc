@@ -216,6 +216,26 @@ TEST_F(Command, CheckConnectLogsIn) {
   expect_contains(rejected.err, "PAM authentication failed");
 }
 
+TEST_F(Command, CheckSaysThatAPasswordOfTheUsersOwnWins) {
+  const Json::Value host =
+      parse(pqmint({"check", "--json", "host=" + std::string(kWriter) + " user=u password=mine"}).out)["hosts"][0];
+  EXPECT_TRUE(host["managed"].asBool());
+  EXPECT_EQ(host["kind"].asString(), "cluster-writer");
+  EXPECT_TRUE(host["token"].isNull());
+  EXPECT_TRUE(host["error"].isNull());
+  expect_contains(host["note"].asString(), "it wins");
+  expect_contains(pqmint({"check", "host=" + std::string(kWriter) + " user=u passfile=pqmint:off"}).out,
+                  "switched off");
+}
+
+TEST_F(Command, CheckShowsThePlanEvenWhereItFails) {
+  environment_.unset("AWS_ACCESS_KEY_ID");
+  const Json::Value host =
+      parse(pqmint({"check", "--json", "host=" + std::string(kWriter) + " user=u"}).out)["hosts"][0];
+  EXPECT_EQ(host["tls"]["sslmode"].asString(), "verify-full");
+  EXPECT_EQ(host["provider"].asString(), "rds");
+}
+
 TEST_F(Command, CheckTellsPeopleTheSame) {
   const Outcome outcome = pqmint({"check", "host=" + std::string(kWriter) + ",localhost user=u sslrootcert=/dev/null"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
