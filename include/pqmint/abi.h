@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define PQMINT_ABI_VERSION 1u
+#define PQMINT_ABI_VERSION 2u
 
 /* ------------------------------------------------------------------ libpqmint.so -> core.so: mint for a connection */
 
@@ -40,6 +40,7 @@ struct pqmint_host {
 struct pqmint_request {
   int32_t libpq_version; /* PQlibVersion(), e.g. 150018 */
   const char* user;
+  int user_is_given; /* 0: `user` is only libpq's default, the name that the operating system has for its caller */
   const char* dbname;
   const char* sslmode;
   const char* sslrootcert;
@@ -63,14 +64,18 @@ struct pqmint_grant {
   const char* region_source;     /* "host", "option", "AWS_REGION", "AWS_DEFAULT_REGION", "profile", "imds" */
   const char* credential_source; /* "environment", "profile", ... */
   const char* credential_name;   /* the profile's name, for those that have one */
-  const char* identity;          /* masked: "AKIA...MPLE" */
+  const char* identity;          /* "AKIA...MPLE", masked; for Entra "oid=..., appid=..." */
   int64_t credential_expires;
-  const char* error; /* a sentence without a prefix, or NULL */
+  const char* credential_trail; /* a line for each source: its name, ": ", and why it was used or passed over */
+  int skew_known;               /* a server has told the time */
+  int64_t skew;                 /* seconds that it was ahead of this machine; the token was signed with its time */
+  const char* error;            /* a sentence without a prefix, or NULL */
 };
 
 struct pqmint_answer {
   const char* error;       /* the first thing that forbids the connection, as a sentence without a prefix, or NULL */
-  const char* sslmode;     /* what libpq must be told; NULL: the user's own stands */
+  const char* user;        /* what libpq must be told; NULL: the user's own stands */
+  const char* sslmode;     /* the same */
   const char* sslrootcert; /* the same */
   const struct pqmint_grant* grants;
   size_t grant_count;
@@ -81,28 +86,58 @@ struct pqmint_core_module {
   /* Never NULL but when memory is out. May block to fetch credentials, at most connect_timeout, 30 s without one. */
   const struct pqmint_answer* (*mint)(const struct pqmint_request* request);
   void (*release)(const struct pqmint_answer* answer);
-  /* When the server refused the token of this grant: a sentence without a prefix that says what was signed and why it
-   * may have been refused. Lives as long as the answer; one thread at a time for one answer. NULL when memory is out.
-   */
-  const char* (*explain)(const struct pqmint_answer* answer, size_t grant);
+  /* When the server refused the token of this grant with the words `said`: a sentence without a prefix that says what
+   * was signed and why it may have been refused. Lives as long as the answer; one thread at a time for one answer. NULL
+   * when memory is out. */
+  const char* (*explain)(const struct pqmint_answer* answer, size_t grant, const char* said);
+  /* The server refused the token of this grant. 1: it came from memory, has been forgotten now, and a fresh one may
+   * fare better. 0: it was fresh. */
+  int (*forget)(const struct pqmint_answer* answer, size_t grant);
 };
 
 /* The one export of core.so. */
 const struct pqmint_core_module* pqmint_core(void);
 
-/* ---------------------------------------------------------------------- core.so -> net.so: fetch AWS credentials */
+/* --------------------------------------------------------------------------- core.so -> net.so: fetch credentials */
+
+/* AWS keys. SECRET but for the id. */
+struct pqmint_keys {
+  const char* access_key_id;
+  const char* secret_access_key;
+  const char* session_token; /* NULL: none */
+};
+
+/* What a source must know. Which names it looks at stands in src/net/source.h; a value may be SECRET. */
+struct pqmint_setting {
+  const char* name;
+  const char* value;
+};
 
 struct pqmint_fetch {
-  const char* source;  /* "assume-role", "web-identity", "sso", "login", "process", "container", "imds" */
-  const char* profile; /* the profile that asked for it, or NULL */
+  const char* source; /* "assume-role", ..., "imds-region", "client-secret", ...: the table in src/net/abi.cc */
+  const struct pqmint_setting* settings;
+  size_t setting_count;
+  const struct pqmint_keys* signer; /* whose keys sign the request; NULL for the sources that sign none */
+  int64_t timeout_ms;               /* the answer comes within this time, whatever happens */
+  int64_t skew;                     /* seconds that the servers' clock is known to be ahead of this machine's */
 };
 
 struct pqmint_fetched {
-  const char* error; /* a sentence, or NULL */
+  const char* error; /* a sentence without a prefix, or NULL */
+  int absent;        /* the source is not there at all (no metadata service answers); `error` says how that was seen */
+  struct pqmint_keys keys; /* AWS's sources; all NULL with an error */
+  const char* token;       /* Entra's sources. SECRET */
+  int64_t expires;         /* when the keys or the token die; 0: never */
+  int64_t refresh_at;      /* when the next token should be asked for; 0: nobody said */
+  const char* text;        /* "imds-region": the region; Entra's: the user name that the claims lead to, or "" */
+  const char* identity;    /* Entra's: "oid=..., appid=..." */
+  int skew_known;          /* an answer carried the server's time, with an error too */
+  int64_t skew;
 };
 
 struct pqmint_net_module {
   uint32_t abi;
+  /* NULL only when memory is out. Blocks, at most timeout_ms. */
   const struct pqmint_fetched* (*fetch)(const struct pqmint_fetch* what);
   void (*release)(const struct pqmint_fetched* fetched);
 };

@@ -42,6 +42,20 @@ constexpr Partition kPartitions[] = {
 // DSQL exists in the commercial partition alone.
 constexpr Partition kDsqlPartition = {".on.aws", {"us-", "eu-", "ap-", "sa-", "ca-", "me-", "af-", "il-", "mx-"}};
 
+struct AzureSuffix {
+  std::string_view suffix;
+  HostKind kind;
+};
+
+// By suffix, however many labels stand before it: private link, virtual networks and virtual endpoints add theirs.
+constexpr AzureSuffix kAzureSuffixes[] = {
+    {".postgres.database.azure.com", HostKind::kAzure},
+    {".postgres.database.usgovcloudapi.net", HostKind::kAzure},
+    {".postgres.database.chinacloudapi.cn", HostKind::kAzure},
+    {".postgres.cosmos.azure.com", HostKind::kCosmos},
+    {".postgres.cosmos.azure.us", HostKind::kCosmos},
+};
+
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -103,7 +117,7 @@ bool is_cluster_id(std::string_view text) {
 }
 
 /// Copies the name in lower case and without its trailing dot; false if it cannot be the name of a
-/// host of AWS.
+/// managed database.
 bool normalise(std::string_view host, Endpoint& out) {
   if (!host.empty() && host.data()[host.size() - 1] == '.') host = {host.data(), host.size() - 1};
   if (host.empty() || host.size() > kMaxHostName) return false;
@@ -212,6 +226,13 @@ bool recognise(Endpoint& out) {
     out.cluster_id_length = kClusterIdLength;
     return true;
   }
+  for (const AzureSuffix& azure : kAzureSuffixes) {
+    std::string_view server = out.name();
+    if (!drop_suffix(server, azure.suffix) || server.empty()) continue;
+    out.service = Service::kEntra;
+    out.kind = azure.kind;
+    return true;
+  }
   std::string_view rest = out.name();
   if (drop_suffix(rest, kDsqlPartition.suffix)) return classify_dsql(rest, out);
   for (const Partition& partition : kPartitions) {
@@ -238,6 +259,8 @@ const char* name_of(Service service) {
       return "rds";
     case Service::kDsql:
       return "dsql";
+    case Service::kEntra:
+      return "entra";
   }
   return "none";
 }
@@ -270,6 +293,10 @@ const char* name_of(HostKind kind) {
       return "dsql-cluster-id";
     case HostKind::kDsqlVpce:
       return "dsql-vpce";
+    case HostKind::kAzure:
+      return "azure";
+    case HostKind::kCosmos:
+      return "cosmos";
   }
   return "none";
 }

@@ -12,7 +12,7 @@
 
 namespace pqmint {
 
-enum class Service : uint8_t { kNone, kRds, kDsql };
+enum class Service : uint8_t { kNone, kRds, kDsql, kEntra };
 
 enum class HostKind : uint8_t {
   kNone,
@@ -28,6 +28,8 @@ enum class HostKind : uint8_t {
   kDsqlPrivateLink,
   kDsqlClusterId,  // the bare 26-character id: the public host name is built from it and a region
   kDsqlVpce,       // names a VPC endpoint, not a cluster: cannot be signed for by itself
+  kAzure,          // Azure Database for PostgreSQL: Flexible Server, its replicas and virtual endpoints
+  kCosmos,         // Azure Cosmos DB for PostgreSQL
 };
 
 /// The longest name DNS allows; anything longer is not ours.
@@ -50,12 +52,14 @@ struct Endpoint {
   uint8_t cluster_id_length = 0;
 };
 
-/// Recognises RDS, Aurora, RDS Proxy, Limitless, custom, global and DSQL endpoints in every AWS partition.
+/// Recognises RDS, Aurora, RDS Proxy, Limitless, custom, global and DSQL endpoints in every AWS partition, and Azure
+/// Database for PostgreSQL and Cosmos DB for PostgreSQL in the public, US Government and China clouds.
 /// `service` is kNone for every other name, IP literals and socket paths included. Never guesses a region.
-/// Thread-safe, allocates nothing. Sources: the AWS Advanced JDBC wrapper's host patterns and botocore's partitions.
+/// Thread-safe, allocates nothing. Sources: the AWS Advanced JDBC wrapper's host patterns, botocore's partitions, and
+/// the Azure CLI's clouds.
 Endpoint classify(std::string_view host);
 
-/// The word for it in `pqmint check`: "rds", "dsql"; "cluster-writer", "dsql-vpce" ...
+/// The word for it in `pqmint check`: "rds", "dsql", "entra"; "cluster-writer", "dsql-vpce" ...
 const char* name_of(Service service);
 const char* name_of(HostKind kind);
 

@@ -5,11 +5,13 @@
 #include <getopt.h>
 #include <json/json.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <ctime>
+#include <cstdlib>
 #include <string>
 
 #include "base/endpoint.h"
+#include "base/instant.h"
 #include "cli/commands.h"
 #include "cli/inquiry.h"
 #include "preload/connect.h"
@@ -25,11 +27,22 @@ Json::Value text(const char* value) {
 // "2026-01-15T12:49:56Z"; null for a time that is not known.
 Json::Value utc(int64_t seconds) {
   if (seconds == 0) return {};
-  const std::time_t time = static_cast<std::time_t>(seconds);
-  std::tm parts = {};
-  gmtime_r(&time, &parts);
-  char out[32];
-  std::strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return instant_text(seconds);
+}
+
+// Each source's name, and why it was used or passed over.
+Json::Value trail_of(const pqmint_grant& grant) {
+  Json::Value out(Json::arrayValue);
+  std::string_view rest = grant.credential_trail ? grant.credential_trail : "";
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const size_t colon = line.find(": ");
+    Json::Value step;
+    step["source"] = std::string(line.substr(0, colon));
+    step["reason"] = std::string(line.substr(colon + 2));
+    out.append(step);
+  }
   return out;
 }
 
@@ -82,6 +95,10 @@ Json::Value describe_host(const Inquiry& inquiry, size_t index) {
     out["credential"]["identity"] = text(grant.identity);
     out["credential"]["expires_at"] = utc(grant.credential_expires);
   }
+  if (grant.managed) {
+    out["credential_trail"] = trail_of(grant);
+    out["clock_skew"] = grant.skew_known ? Json::Value(Json::Int64(grant.skew)) : Json::Value();
+  }
   out["token"] = Json::Value();
   if (grant.token) {
     out["token"]["length"] = Json::UInt64(std::string_view(grant.token).size());
@@ -96,7 +113,8 @@ Json::Value describe_host(const Inquiry& inquiry, size_t index) {
 
 Json::Value describe(const Inquiry& inquiry) {
   Json::Value out;
-  out["user"] = text(inquiry.target().option("user"));
+  const char* user = inquiry.answer().user;
+  out["user"] = text(user ? user : inquiry.target().option("user"));
   out["dbname"] = text(inquiry.target().option("dbname"));
   out["hosts"] = Json::Value(Json::arrayValue);
   for (size_t i = 0; i < inquiry.target().host_count(); ++i) out["hosts"].append(describe_host(inquiry, i));
@@ -124,6 +142,14 @@ void print_for_people(const Json::Value& all) {
            (credential["name"].isNull() ? "" : " " + credential["name"].asString()) + ", " +
                credential["identity"].asString());
       line("  until", credential["expires_at"]);
+    }
+    for (const Json::Value& step : host["credential_trail"]) {
+      line("", step["source"], ": " + step["reason"].asString());
+    }
+    // Seconds are noise; minutes make tokens worthless.
+    if (const int skew = host["clock_skew"].isNull() ? 0 : host["clock_skew"].asInt(); skew != 0) {
+      line("clock", std::to_string(std::abs(skew)) + " s " + (skew > 0 ? "behind" : "ahead of"),
+           " the servers' time; tokens are signed with theirs");
     }
     if (!host["token"].isNull()) {
       line("token", host["token"]["length"], " characters, until " + host["token"]["expires_at"].asString());

@@ -46,8 +46,10 @@ Result<std::unique_ptr<Inquiry>> Inquiry::make(const Libpq& libpq, const char* c
   Claims claims;
   if (!claims.decide(libpq, target)) return Error{"out of memory"};
   if (insist) claims.insist(target);
+  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, asked.call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (!connection) return Error{"out of memory"};
+  connection->user_is_given = user_is_given;
   ModuleFault fault;
   connection->core = core_module(fault);
   if (!connection->core) return Connection::destroy(connection), Error{fault.text};

@@ -26,6 +26,7 @@ int token_command(int argc, char** argv) {
   }
   const char* host = (*inquiry)->target().hosts()[0].host;
   return complain("host \"" + std::string(host ? host : "") +
-                  "\" is not an endpoint of RDS, Aurora or DSQL; for a tunnel or a CNAME, name the real one: "
+                  "\" is not an endpoint of RDS, Aurora, DSQL or Azure Database for PostgreSQL; for a tunnel or a "
+                  "CNAME, name the real one: "
                   "passfile=pqmint:rds?endpoint=NAME.rds.amazonaws.com:5432");
 }

@@ -3,14 +3,16 @@
 
 #include "pqmint/abi.h"
 
-#include <time.h>
-
+#include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/explain.h"
 #include "core/grant.h"
 #include "core/policy.h"
@@ -21,10 +23,12 @@ namespace {
 /// What libpqmint.so sees as a pqmint_answer, with the strings behind it.
 struct Answer : pqmint_answer {
   std::vector<Grant> owned;
+  std::vector<std::string> trails;
   std::vector<pqmint_grant> shown;
   TlsPlan tls;
   std::string why;
-  std::string user;
+  std::string login;           // the user that the server hears of
+  std::string user_for_libpq;  // the same, if it is not the user's own setting
   std::string explanation;
 };
 
@@ -32,7 +36,14 @@ const char* or_null(const std::string& text) {
   return text.empty() ? nullptr : text.c_str();
 }
 
-pqmint_grant show(const Grant& grant) {
+// A line for each source.
+std::string lines(const Trail& trail) {
+  std::string out;
+  for (const auto& [source, why] : trail) out.append(out.empty() ? "" : "\n").append(source).append(": ").append(why);
+  return out;
+}
+
+pqmint_grant show(const Grant& grant, const std::string& trail) {
   pqmint_grant out = {};
   if (!grant.managed) return out;
   out.managed = 1;
@@ -49,6 +60,9 @@ pqmint_grant show(const Grant& grant) {
   out.credential_name = or_null(grant.credential_name);
   out.identity = or_null(grant.identity);
   out.credential_expires = grant.credential_expires;
+  out.credential_trail = or_null(trail);
+  out.skew_known = known_skew().has_value();
+  out.skew = known_skew().value_or(0);
   out.error = or_null(grant.error);
   return out;
 }
@@ -60,6 +74,17 @@ std::string_view view(const char* text) {
 // The first reason stands: a host that cannot be minted for matters more than how its connection would be encrypted.
 void refuse(Answer& answer, std::string why) {
   if (answer.why.empty()) answer.why = std::move(why);
+}
+
+// One connection has one user, whatever its hosts are.
+void settle_user(Answer& answer) {
+  for (const Grant& grant : answer.owned) {
+    if (grant.user.empty()) continue;
+    if (answer.user_for_libpq.empty()) answer.user_for_libpq = grant.user;
+    const bool differs = std::ranges::any_of(
+        answer.owned, [&](const Grant& other) { return other.managed && other.user != answer.user_for_libpq; });
+    if (differs) return refuse(answer, "the hosts of this connection lead to different users; name one with user=");
+  }
 }
 
 // One connection has one set of TLS settings, whatever its hosts are.
@@ -92,20 +117,35 @@ void plan_tls_for_all(const pqmint_request& request, Answer& answer) {
   }
 }
 
+// What a connection may wait for its credentials.
+std::chrono::seconds time_limit(std::string_view connect_timeout) {
+  constexpr int64_t kUsual = 30;
+  // A program that allows itself ten minutes does not mean that a credential may take as long.
+  constexpr int64_t kLongest = 60;
+  // libpq takes 1 for 2, and zero or less for "for ever".
+  constexpr int64_t kShortest = 2;
+  int64_t seconds = 0;
+  std::from_chars(connect_timeout.data(), connect_timeout.data() + connect_timeout.size(), seconds);
+  return std::chrono::seconds(seconds <= 0 ? kUsual : std::clamp(seconds, kShortest, kLongest));
+}
+
 const pqmint_answer* mint(const pqmint_request* request) try {
-  // One reading of the clock: the date in a token's scope and its time must be of the same instant.
-  const int64_t now = time(nullptr);
+  const Patience patience{Deadline::in(time_limit(view(request->connect_timeout)))};
   auto answer = std::make_unique<Answer>();
-  answer->user = view(request->user);
+  answer->login = view(request->user);
   for (size_t i = 0; i < request->host_count; ++i) {
-    answer->owned.push_back(grant_for(*request, request->hosts[i], now));
+    answer->owned.push_back(grant_for(*request, request->hosts[i], patience));
   }
-  for (const Grant& grant : answer->owned) {
-    answer->shown.push_back(show(grant));
-    if (answer->why.empty()) answer->why = grant.error;
+  for (const Grant& grant : answer->owned) answer->trails.push_back(lines(grant.credential_trail));
+  for (size_t i = 0; i < answer->owned.size(); ++i) {
+    answer->shown.push_back(show(answer->owned[i], answer->trails[i]));
+    if (answer->why.empty()) answer->why = answer->owned[i].error;
   }
+  settle_user(*answer);
   plan_tls_for_all(*request, *answer);
   answer->error = or_null(answer->why);
+  if (!answer->user_for_libpq.empty()) answer->login = answer->user_for_libpq;
+  answer->user = or_null(answer->user_for_libpq);
   answer->sslmode = answer->tls.sslmode ? answer->tls.sslmode->c_str() : nullptr;
   answer->sslrootcert = answer->tls.sslrootcert ? answer->tls.sslrootcert->c_str() : nullptr;
   answer->grants = answer->shown.data();
@@ -120,19 +160,29 @@ void release(const pqmint_answer* answer) {
   delete static_cast<const Answer*>(answer);
 }
 
-const char* explain(const pqmint_answer* answer, size_t grant) try {
+const char* explain(const pqmint_answer* answer, size_t grant, const char* said) try {
   // What was given out as const is an Answer that mint() made with new, and still belongs to its caller.
   auto* whole = const_cast<Answer*>(static_cast<const Answer*>(answer));
-  whole->explanation = explain_refusal(whole->owned.at(grant), whole->user);
+  whole->explanation = explain_refusal(whole->owned.at(grant), whole->login, view(said));
   return whole->explanation.c_str();
 } catch (...) {
   return nullptr;
+}
+
+int forget(const pqmint_answer* answer, size_t grant) try {
+  const Grant& refused = static_cast<const Answer*>(answer)->owned.at(grant);
+  if (!refused.remembered) return 0;
+  forget_credentials(*refused.remembered);
+  return 1;
+} catch (...) {
+  return 0;
 }
 
 }  // namespace
 }  // namespace pqmint
 
 extern "C" __attribute__((visibility("default"))) const pqmint_core_module* pqmint_core() {
-  static constexpr pqmint_core_module kTable = {PQMINT_ABI_VERSION, pqmint::mint, pqmint::release, pqmint::explain};
+  static constexpr pqmint_core_module kTable = {PQMINT_ABI_VERSION, pqmint::mint, pqmint::release, pqmint::explain,
+                                                pqmint::forget};
   return &kTable;
 }

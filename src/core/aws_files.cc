@@ -327,11 +327,15 @@ AwsFile parse_aws_file(std::string_view text, AwsFileKind kind) {
   return std::move(parser).finish();
 }
 
+std::string expanded_path(const std::string& path) {
+  return with_home(with_variables(path));
+}
+
 AwsFilePath aws_file_path(AwsFileKind kind) {
   const bool config = kind == AwsFileKind::kConfig;
   const char* named = getenv(config ? "AWS_CONFIG_FILE" : "AWS_SHARED_CREDENTIALS_FILE");
-  if (named != nullptr && *named != '\0') return {with_home(with_variables(named)), true};
-  return {with_home(config ? "~/.aws/config" : "~/.aws/credentials"), false};
+  if (named != nullptr && *named != '\0') return {expanded_path(named), true};
+  return {expanded_path(config ? "~/.aws/config" : "~/.aws/credentials"), false};
 }
 
 Result<std::shared_ptr<const AwsFile>> read_aws_file(AwsFileKind kind) {

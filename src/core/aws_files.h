@@ -45,6 +45,9 @@ struct AwsFilePath {
   bool named = false;  // by AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE, not by default
 };
 
+/// `path` with ~, ~user, $NAME and ${NAME} expanded as Python does it; what is not set stays as written.
+std::string expanded_path(const std::string& path);
+
 /// Where the file is looked for: the environment's path with ~, ~user, $NAME and ${NAME} expanded,
 /// else in ~/.aws.
 AwsFilePath aws_file_path(AwsFileKind kind);

@@ -9,7 +9,8 @@
 
 namespace pqmint {
 
-/// One sentence, without a prefix. RDS answers every mistake with the same words, so the sentence names them all.
-std::string explain_refusal(const Grant& grant, std::string_view user);
+/// One sentence, without a prefix. `said` is the server's message. RDS answers every mistake with the same words, so
+/// the sentence names them all.
+std::string explain_refusal(const Grant& grant, std::string_view user, std::string_view said);
 
 }  // namespace pqmint

@@ -13,7 +13,7 @@
 #include <optional>
 
 #include "base/result.h"
-#include "core/credential.h"
+#include "core/clock.h"
 #include "core/spec.h"
 #include "core/token.h"
 
@@ -90,15 +90,15 @@ std::string public_dsql_name(std::string_view cluster_id, std::string_view regio
 /// The steps for one host. Each returns false when it has set the grant's error.
 class Granting {
  public:
-  Granting(const pqmint_request& request, const pqmint_host& host, int64_t now)
-      : request_(request), host_(host), now_(now) {}
+  Granting(const pqmint_request& request, const pqmint_host& host, const Patience& patience)
+      : request_(request), host_(host), patience_(patience) {}
 
   Grant run() {
     grant_.managed = true;
     grant_.host = view(host_.host);
     // Short-circuits at the first step that fails; what was learned until then stays for `pqmint check`.
-    static_cast<void>(read_spec() && refuse_socket() && find_subject() && find_service() && find_region() &&
-                      settle_dsql_name() && settle_address() && find_keys() && sign());
+    static_cast<void>(read_spec() && refuse_socket() && find_subject() && find_service() &&
+                      (grant_.service == Service::kEntra ? fetch() : sign()));
     return std::move(grant_);
   }
 
@@ -138,9 +138,10 @@ class Granting {
 
   bool find_service() {
     const Endpoint& endpoint = subject_.endpoint;
-    const Service asked = spec_.provider == Provider::kRds    ? Service::kRds
-                          : spec_.provider == Provider::kDsql ? Service::kDsql
-                                                              : Service::kNone;
+    const Service asked = spec_.provider == Provider::kRds     ? Service::kRds
+                          : spec_.provider == Provider::kDsql  ? Service::kDsql
+                          : spec_.provider == Provider::kEntra ? Service::kEntra
+                                                               : Service::kNone;
     if (asked == Service::kNone && endpoint.service == Service::kNone) {
       return fail(quoted(subject_.name) +
                   " does not say which service it is; for a tunnel or a CNAME put the real endpoint "
@@ -159,6 +160,12 @@ class Granting {
     return true;
   }
 
+  // RDS and DSQL: the token is a signature, and only the keys may have to be fetched.
+  bool sign() { return find_region() && settle_dsql_name() && settle_address() && find_keys() && sign_token(); }
+
+  // Entra: the token itself is fetched.
+  bool fetch() { return settle_name() && settle_address() && fetch_token() && find_user(); }
+
   bool find_region() {
     const auto take = [&](std::string_view region, const char* source) {
       if (region.empty()) return false;
@@ -169,9 +176,9 @@ class Granting {
     if (take(spec_.region, "option") || take(subject_.endpoint.region(), "host")) return true;
     if (!take(view(std::getenv("AWS_REGION")), "AWS_REGION") &&
         !take(view(std::getenv("AWS_DEFAULT_REGION")), "AWS_DEFAULT_REGION")) {
-      auto region = profile_region(wish());
+      auto region = profile_region(spec_.credentials);
       if (!region) return fail(region.error());
-      if (!take(*region, "profile")) {
+      if (!take(*region, "profile") && !take(region_of_machine(), "imds")) {
         return fail(
             "no region: " + quoted(subject_.name) + " does not name one; set AWS_REGION, or region= in the token spec" +
             (grant_.kind == HostKind::kGlobalWriter ? ", to the region of the cluster that is the writer now" : ""));
@@ -182,10 +189,26 @@ class Granting {
                 ") is not the name of a region");
   }
 
-  // Two kinds of DSQL name are not what is signed for: a bare cluster id, and the name of a VPC endpoint.
-  bool settle_dsql_name() {
+  // The metadata service's, if there is one; that it does not know is no error of its own.
+  std::string region_of_machine() const {
+    const auto plan = plan_imds_region(spec_.credentials);
+    if (!plan || !*plan) return "";
+    const auto fetched = stored_credentials(**plan, patience_);
+    return fetched && !(*fetched)->is_absent ? (*fetched)->text : "";
+  }
+
+  // TLS is verified against the name that the token is for.
+  bool settle_name() {
     grant_.host = spec_.endpoint_host.empty() ? view(host_.host) : subject_.name;
     if (grant_.host.ends_with('.')) grant_.host.pop_back();
+    grant_.endpoint = subject_.name + ":" + std::to_string(subject_.port);
+    dials_elsewhere_ = !spec_.endpoint_host.empty() && lower(view(host_.host)) != subject_.name;
+    return true;
+  }
+
+  // Two kinds of DSQL name are not what is signed for: a bare cluster id, and the name of a VPC endpoint.
+  bool settle_dsql_name() {
+    settle_name();
     if (grant_.kind == HostKind::kDsqlClusterId) {
       subject_.name = public_dsql_name(subject_.endpoint.cluster_id(), grant_.region);
       grant_.host = subject_.name;
@@ -200,12 +223,7 @@ class Granting {
       grant_.host = subject_.name;
       dials_elsewhere_ = true;
     }
-    if (grant_.service == Service::kRds) {
-      grant_.endpoint = subject_.name + ":" + std::to_string(subject_.port);
-    } else {
-      grant_.endpoint = subject_.name;
-    }
-    dials_elsewhere_ |= !spec_.endpoint_host.empty() && lower(view(host_.host)) != subject_.name;
+    if (grant_.service == Service::kDsql) grant_.endpoint = subject_.name;
     return true;
   }
 
@@ -223,50 +241,104 @@ class Granting {
   }
 
   bool find_keys() {
-    auto found = find_credentials(wish(), now_);
-    if (!found) return fail(found.error());
-    credentials_ = std::move(*found);
-    grant_.credential_source = credentials_.source;
-    grant_.credential_name = credentials_.name;
+    Trail& trail = grant_.credential_trail;
+    auto plan = plan_credentials(spec_.credentials, server_now(), trail);
+    if (!plan) return fail(plan.error());
+    grant_.credential_source = plan->source;
+    grant_.credential_name = plan->name;
+    if (plan->keys) {
+      credentials_ = std::move(*plan->keys);
+    } else {
+      const auto fetched = stored_credentials(*plan, patience_);
+      if (!fetched) return fail(fetched.error());
+      if ((*fetched)->is_absent) {
+        trail.emplace_back(plan->source, (*fetched)->text);
+        grant_.credential_source.clear();
+        return fail(nothing_found(spec_.credentials, trail));
+      }
+      remember((*fetched)->at, std::move(*plan));
+      if (grant_.credential_source == "imds") trail.emplace_back("imds", "used");
+      credentials_ = (*fetched)->keys.clone();
+    }
     grant_.identity = masked(credentials_.access_key_id);
     grant_.credential_expires = credentials_.expires;
     return true;
   }
 
-  bool sign() {
+  // What this call has not fetched itself came from memory, and may be stale in a way that only the server knows.
+  void remember(std::chrono::steady_clock::time_point fetched_at, CredentialPlan plan) {
+    if (fetched_at < patience_.since) grant_.remembered = std::make_shared<const CredentialPlan>(std::move(plan));
+  }
+
+  bool fetch_token() {
+    Trail& trail = grant_.credential_trail;
+    auto plans = plan_entra(spec_.entra, subject_.name, grant_.kind, trail);
+    if (!plans) return fail(plans.error());
+    for (CredentialPlan& plan : *plans) {
+      const auto fetched = stored_credentials(plan, patience_);
+      if (!fetched) {
+        grant_.credential_source = plan.source;
+        return fail(fetched.error());
+      }
+      const FetchedCredentials& found = **fetched;
+      trail.emplace_back(plan.source, found.is_absent ? found.text : "used");
+      if (found.is_absent) continue;
+      grant_.credential_source = plan.source;
+      grant_.token = found.token.clone();
+      grant_.token_expires = grant_.credential_expires = found.expires;
+      grant_.identity = found.identity;
+      claimed_user_ = found.text;
+      remember(found.at, std::move(plan));
+      return true;
+    }
+    return fail(no_entra_token(trail));
+  }
+
+  // Whoever named no user did not mean the one that the operating system knows: no role of Entra's has such a name.
+  bool find_user() {
+    if (request_.user_is_given) return true;
+    grant_.user = claimed_user_;
+    if (!grant_.user.empty()) return true;
+    return fail("no user is given, and the claims of the token (" + grant_.identity +
+                ") do not tell the name of a role; set user= to the role that was made for this identity");
+  }
+
+  bool sign_token() {
+    // One reading of the clock, after the fetch, which may have corrected it: the date in a token's scope and its time
+    // must be of the same instant.
+    const int64_t now = server_now();
     // A token dies with the keys that signed it, whatever it says of itself.
-    const int64_t keys_live = credentials_.expires ? credentials_.expires - now_ : INT64_MAX;
+    const int64_t keys_live = credentials_.expires ? credentials_.expires - now : INT64_MAX;
     const std::string_view user = view(request_.user);
     if (grant_.service == Service::kRds) {
-      grant_.token = mint_rds_token(credentials_, subject_.name, subject_.port, user, grant_.region, now_);
-      grant_.token_expires = now_ + std::min(kRdsTokenLife, keys_live);
+      grant_.token = mint_rds_token(credentials_, subject_.name, subject_.port, user, grant_.region, now);
+      grant_.token_expires = now + std::min(kRdsTokenLife, keys_live);
     } else {
       const int64_t life = std::min(spec_.expires_in ? spec_.expires_in : kDsqlDefaultTokenLife, keys_live);
-      grant_.token = mint_dsql_token(credentials_, subject_.name, user == "admin", grant_.region, life, now_);
-      grant_.token_expires = now_ + life;
+      grant_.token = mint_dsql_token(credentials_, subject_.name, user == "admin", grant_.region, life, now);
+      grant_.token_expires = now + life;
     }
     if (grant_.token.empty())
       return fail("OpenSSL could not compute SHA-256; is it restricted by its configuration (OPENSSL_CONF)?");
     return true;
   }
 
-  CredentialWish wish() const { return {spec_.profile}; }
-
   const pqmint_request& request_;
   const pqmint_host& host_;
-  const int64_t now_;
+  const Patience& patience_;
   TokenSpec spec_;
   Subject subject_;
   Credentials credentials_;
+  std::string claimed_user_;
   bool dials_elsewhere_ = false;
   Grant grant_;
 };
 
 }  // namespace
 
-Grant grant_for(const pqmint_request& request, const pqmint_host& host, int64_t now) {
+Grant grant_for(const pqmint_request& request, const pqmint_host& host, const Patience& patience) {
   if (!host.wanted) return {};
-  return Granting(request, host, now).run();
+  return Granting(request, host, patience).run();
 }
 
 }  // namespace pqmint

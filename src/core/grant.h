@@ -3,11 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/endpoint.h"
 #include "base/secret.h"
+#include "core/aws_chain.h"
+#include "core/credential_store.h"
 #include "pqmint/abi.h"
 
 namespace pqmint {
@@ -30,10 +33,14 @@ struct Grant {
   std::string credential_name;
   std::string identity;
   int64_t credential_expires = 0;
+  std::string user;                                  // the one that libpq must log in as; empty: the user's own stands
+  std::shared_ptr<const CredentialPlan> remembered;  // the credentials came from memory, where this plan has put them
+  Trail credential_trail;
   std::string error;
 };
 
-/// Mints for one host of `request` at `now` (seconds since the epoch). Thread-safe.
-Grant grant_for(const pqmint_request& request, const pqmint_host& host, int64_t now);
+/// Mints for one host of `request`. Blocks only where credentials must be fetched, and no longer than `patience` says.
+/// Thread-safe.
+Grant grant_for(const pqmint_request& request, const pqmint_host& host, const Patience& patience);
 
 }  // namespace pqmint

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: PostgreSQL
-// The door to net.so: a credential source's name comes in, what the module fetched goes out.
+// The door to net.so: a plan comes in, what the module fetched for it goes out.
 
 #include "core/net.h"
 
 #include <limits.h>
 
 #include <atomic>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/module.h"
+#include "core/clock.h"
 #include "pqmint/abi.h"
 
 namespace pqmint {
@@ -29,23 +32,50 @@ Result<const pqmint_net_module*> load_net() {
   return net;
 }
 
+pqmint_keys borrowed(const Credentials& keys) {
+  return {keys.access_key_id.c_str(), keys.secret_access_key.c_str(),
+          keys.session_token.empty() ? nullptr : keys.session_token.c_str()};
+}
+
+std::string_view view(const char* text) {
+  return text != nullptr ? text : "";
+}
+
 }  // namespace
 
-Result<Credentials> fetch_credentials(std::string_view source, std::string_view profile) {
-  const std::string source_text(source);
-  const std::string profile_text(profile);
+Result<FetchedCredentials> fetch_credentials(const CredentialPlan& plan, const Credentials* signer,
+                                             const Deadline& deadline) {
   const auto net = load_net();
-  if (!net) return Error{"cannot fetch credentials by " + source_text + ": " + net.error().text};
+  if (!net) return Error{"cannot fetch credentials by " + plan.source + ": " + net.error().text};
 
-  const pqmint_fetch what = {source_text.c_str(), profile.empty() ? nullptr : profile_text.c_str()};
-  const pqmint_fetched* fetched = (*net)->fetch(&what);
-  Error error{"cannot fetch credentials by " + source_text + ": net.so gave no answer; memory may be short"};
-  if (fetched != nullptr) {
-    // This version of the table can only say why not.
-    if (fetched->error != nullptr) error.text = fetched->error;
-    (*net)->release(fetched);
-  }
-  return error;
+  std::vector<pqmint_setting> settings;
+  for (const auto& [name, value] : plan.settings) settings.push_back({name.c_str(), value.c_str()});
+  const pqmint_keys signing = signer != nullptr ? borrowed(*signer) : pqmint_keys{};
+  pqmint_fetch what = {};
+  what.source = plan.source.c_str();
+  what.settings = settings.data();
+  what.setting_count = settings.size();
+  what.signer = signer != nullptr ? &signing : nullptr;
+  what.timeout_ms = deadline.left().count();
+  what.skew = known_skew().value_or(0);
+
+  const auto release = [&](const pqmint_fetched* fetched) { (*net)->release(fetched); };
+  const std::unique_ptr<const pqmint_fetched, decltype(release)> fetched((*net)->fetch(&what), release);
+  if (!fetched) return Error{"cannot fetch credentials by " + plan.source + ": memory is out"};
+  if (fetched->skew_known) learn_skew(fetched->skew);
+  if (fetched->error != nullptr && !fetched->absent) return Error{fetched->error};
+  FetchedCredentials out;
+  out.is_absent = fetched->absent;
+  out.text = view(fetched->text);
+  out.keys.access_key_id = view(fetched->keys.access_key_id);
+  out.keys.secret_access_key = Secret(view(fetched->keys.secret_access_key));
+  out.keys.session_token = Secret(view(fetched->keys.session_token));
+  out.keys.expires = fetched->expires;
+  out.token = Secret(view(fetched->token));
+  out.expires = fetched->expires;
+  out.refresh_at = fetched->refresh_at;
+  out.identity = view(fetched->identity);
+  return out;
 }
 
 }  // namespace pqmint

@@ -137,18 +137,35 @@ std::optional<Error> set(TokenSpec& spec, std::string_view key, std::string valu
       return Error{"region=" + shortened(value) + " in the token spec is not the name of a region"};
     spec.region = std::move(value);
   } else if (key == "profile") {
-    spec.profile = std::move(value);
+    spec.credentials.profile = std::move(value);
   } else if (key == "expires_in") {
     const auto seconds = number(value);
     if (!seconds || *seconds < 1 || *seconds > kDsqlMaxTokenLife) {
       return Error{"expires_in= in the token spec must be a number of seconds from 1 to 604800 (one week)"};
     }
     spec.expires_in = *seconds;
-  } else if (key == "role_arn" || key == "external_id" || key == "role_session_name") {
-    return Error{
-        std::string(key) +
-        "= in the token spec asks for a role to be assumed, which this version of pqmint cannot do yet; use keys "
-        "that are the role's already, for example: eval \"$(aws configure export-credentials --format env)\""};
+  } else if (key == "role_arn") {
+    // STS takes 20 to 2048 characters; a mere role name is what people write by mistake.
+    if (!value.starts_with("arn:") || value.size() < 20 || value.size() > 2048) {
+      return Error{"role_arn=" + shortened(value) +
+                   " in the token spec is not the ARN of a role, such as arn:aws:iam::123456789012:role/NAME"};
+    }
+    spec.credentials.role_arn = std::move(value);
+  } else if (key == "client_id") {
+    spec.entra.client_id = std::move(value);
+  } else if (key == "tenant_id") {
+    spec.entra.tenant_id = std::move(value);
+  } else if (key == "scope") {
+    if (!value.ends_with("/.default")) {
+      return Error{
+          "scope=" + shortened(value) +
+          " in the token spec must end in /.default, as https://ossrdbms-aad.database.windows.net/.default does"};
+    }
+    spec.entra.scope = std::move(value);
+  } else if (key == "external_id") {
+    spec.credentials.external_id = std::move(value);
+  } else if (key == "role_session_name") {
+    spec.credentials.role_session_name = std::move(value);
   }
   return std::nullopt;
 }
@@ -170,10 +187,10 @@ Result<TokenSpec> parse_token_spec(std::string_view text) {
     }
     spec.provider = provider->provider;
   }
-  if (spec.provider == Provider::kEntra || spec.provider == Provider::kCommand) {
+  if (spec.provider == Provider::kCommand) {
     return Error{"the token spec asks for the provider " + quoted(provider_name) +
                  ", which this version of pqmint does not have "
-                 "yet; it has rds and dsql"};
+                 "yet; it has rds, dsql and entra"};
   }
 
   std::vector<std::string_view> seen;
@@ -205,6 +222,10 @@ Result<TokenSpec> parse_token_spec(std::string_view text) {
                    "= in the token spec is not percent-encoded as it should be: write % as %25, & as %26"};
     }
     if (auto error = set(spec, name, std::move(*value))) return *error;
+  }
+  const CredentialWish& credentials = spec.credentials;
+  if (credentials.role_arn.empty() && (!credentials.external_id.empty() || !credentials.role_session_name.empty())) {
+    return Error{"external_id= and role_session_name= in the token spec are for a role; add role_arn="};
   }
   return spec;
 }

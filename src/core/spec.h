@@ -9,6 +9,8 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "core/aws_chain.h"
+#include "core/entra_chain.h"
 
 namespace pqmint {
 
@@ -19,8 +21,8 @@ struct TokenSpec {
   std::string endpoint_host;  // empty: sign for the host that is dialled
   int endpoint_port = 5432;   // as a missing port means in a conninfo
   std::string region;
-  std::string profile;
-  std::string role_arn;
+  CredentialWish credentials;
+  EntraWish entra;
   int64_t expires_in = 0;  // seconds; 0: the service's default
 };
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/percent.h"
-#include "core/sigv4.h"
+#include "base/sigv4.h"
 
 namespace pqmint {
 namespace {

@@ -1,85 +1,98 @@
 // SPDX-License-Identifier: PostgreSQL
-// net.so's one export: core.so asks for credentials that must be fetched; the answer, for now, is
-// what to do instead.
+// net's side of the seam: a pqmint_fetch comes in, is handed to the source that it names, and what was found goes out.
 
 #include <pqmint/abi.h>
 
-#include <new>
+#include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "net/source.h"
+
+namespace pqmint {
 namespace {
 
-/// What the user set that leads to each source.
-struct Source {
+using Source = Result<Fetched> (*)(const Query&);
+
+struct NamedSource {
   std::string_view name;
-  std::string_view setting;
-  std::string_view variable;  // when the environment asks, not a profile
+  Source fetch;
 };
 
-constexpr Source kSources[] = {
-    {"assume-role", "role_arn", ""},
-    {"web-identity", "web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE"},
-    {"sso", "sso_session or sso_start_url", ""},
-    {"login", "login_session", ""},
-    {"process", "credential_process", ""},
-    {"container", "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI"},
-    {"imds", "", "no other source is configured"},
+constexpr NamedSource kSources[] = {
+    {"assume-role", fetch_assume_role},
+    {"web-identity", fetch_web_identity},
+    {"sso", fetch_sso},
+    {"login", fetch_login},
+    {"process", fetch_process},
+    {"container", fetch_container},
+    {"imds", fetch_imds},
+    {"imds-region", fetch_imds_region},
+    {"client-secret", fetch_client_secret},
+    {"client-certificate", fetch_client_certificate},
+    {"workload-identity", fetch_workload_identity},
+    {"managed-identity", fetch_managed_identity},
+    {"azure-cli", fetch_azure_cli},
+    {"azure-powershell", fetch_azure_powershell},
+    {"azure-developer-cli", fetch_azure_developer_cli},
 };
 
+/// What core sees as a pqmint_fetched, with the strings behind it.
 struct Answer : pqmint_fetched {
-  std::string text;
+  Fetched owned;
+  std::string why;
 };
 
-/// `text` as one word of a POSIX shell.
-std::string shell_word(std::string_view text) {
-  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./@+:";
-  const bool plain = !text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos;
-  if (plain) return std::string(text);
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
+Result<Fetched> ask(const pqmint_fetch& what, Clock& clock) {
+  for (const NamedSource& source : kSources) {
+    if (source.name != what.source) continue;
+    return source.fetch({Settings({what.settings, what.setting_count}), what.signer,
+                         Deadline::in(std::chrono::milliseconds(what.timeout_ms)), clock});
   }
-  return out + "'";
+  return Error{"net.so knows no credential source " + std::string(what.source) + "; reinstall pqmint"};
 }
 
-std::string not_yet(std::string_view name, std::string_view profile) {
-  Source source = {name, "", ""};
-  for (const Source& known : kSources) {
-    if (known.name == name) source = known;
-  }
-  std::string text = profile.empty() ? "the environment" : "profile \"" + std::string(profile) + "\"";
-  text.append(" asks for credentials by ").append(name);
-  const std::string_view because = profile.empty() ? source.variable : source.setting;
-  if (!because.empty()) text.append(" (").append(because).append(")");
-  text +=
-      ", which this version of pqmint cannot fetch yet; use environment keys or static keys, for "
-      "example: eval \"$(aws configure export-credentials";
-  if (!profile.empty()) text += " --profile " + shell_word(profile);
-  return text + " --format env)\"";
+const char* or_null(const Secret& secret) {
+  return secret.empty() ? nullptr : secret.c_str();
 }
 
 const pqmint_fetched* fetch(const pqmint_fetch* what) try {
-  auto* answer = new Answer();
-  answer->text = not_yet(what->source, what->profile != nullptr ? what->profile : "");
-  answer->error = answer->text.c_str();
-  return answer;
-} catch (const std::bad_alloc&) {
-  return nullptr;
+  auto answer = std::make_unique<Answer>();
+  Clock clock{what->skew, false};
+  auto fetched = ask(*what, clock);
+  answer->skew_known = clock.learned;
+  answer->skew = clock.skew;
+  if (!fetched) {
+    answer->why = fetched.error().text;
+    answer->error = answer->why.c_str();
+    return answer.release();
+  }
+  answer->owned = std::move(*fetched);
+  const Fetched& found = answer->owned;
+  answer->absent = found.is_absent;
+  answer->expires = found.expires;
+  answer->refresh_at = found.refresh_at;
+  answer->text = found.text.c_str();
+  answer->identity = found.identity.c_str();
+  answer->token = or_null(found.token);
+  if (found.is_absent) answer->error = found.text.c_str();
+  answer->keys.access_key_id = found.access_key_id.empty() ? nullptr : found.access_key_id.c_str();
+  answer->keys.secret_access_key = or_null(found.secret_access_key);
+  answer->keys.session_token = or_null(found.session_token);
+  return answer.release();
+} catch (const std::exception&) {
+  return nullptr;  // memory is out; nothing else throws
 }
 
 void release(const pqmint_fetched* fetched) {
   delete static_cast<const Answer*>(fetched);
 }
 
-constexpr pqmint_net_module kTable = {PQMINT_ABI_VERSION, fetch, release};
-
 }  // namespace
+}  // namespace pqmint
 
 extern "C" __attribute__((visibility("default"))) const pqmint_net_module* pqmint_net(void) {
+  static constexpr pqmint_net_module kTable = {PQMINT_ABI_VERSION, pqmint::fetch, pqmint::release};
   return &kTable;
 }

@@ -48,10 +48,11 @@ bool Call::can_be_asked() const {
   return false;
 }
 
-Parameters Call::parameters(size_t extra) const {
+Parameters Call::parameters(size_t extra, const char* default_user) const {
   const size_t own = shape == Shape::kParams ? length_of(keywords) : shape == Shape::kLogin ? 6 : 1;
-  Parameters out(own + extra);
+  Parameters out(1 + own + extra);
   if (!out.ready()) return out;
+  if (default_user) out.add("user", default_user);
   switch (shape) {
     case Shape::kConninfo:
       // As a database name a blank string would be one; as a conninfo it says nothing.

@@ -49,8 +49,9 @@ struct Call {
   /// no URI: PQconnectdb has a message for that, where the array function would take it for a database name.
   bool can_be_asked() const;
 
-  /// The same meaning as parameters, with room for `extra` more pairs after them (later ones win).
-  Parameters parameters(size_t extra) const;
+  /// The same meaning as parameters, with room for `extra` more pairs after them (later ones win). `default_user`, if
+  /// there is one, is the user where the program names none.
+  Parameters parameters(size_t extra, const char* default_user = nullptr) const;
 
   /// Whether the program's own words mention `keyword` (a cheap, generous look; it may be wrong on the yes side).
   bool mentions(const char* keyword) const;

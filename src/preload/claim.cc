@@ -34,8 +34,25 @@ bool inside_a_server() {
   return known != 0;
 }
 
-// The text of a pre-signed request, minted by whomever: PGPASSWORD=$(aws rds generate-db-auth-token ...).
+// A JSON web token: three parts of base64url, the first of which begins with {" in its spelling there.
+bool looks_like_a_web_token(const char* password) {
+  constexpr size_t kShortest = 100;  // a header and a signature alone are longer
+  if (strncmp(password, "eyJ", 3) != 0 || strlen(password) < kShortest) return false;
+  size_t dots = 0;
+  for (const char* c = password; *c; ++c) {
+    const bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+    if (*c == '.') {
+      ++dots;
+    } else if (!letter && *c != '-' && *c != '_' && *c != '=') {
+      return false;
+    }
+  }
+  return dots == 2;
+}
+
+// A token minted by whomever: PGPASSWORD=$(aws rds generate-db-auth-token ...) or $(az account get-access-token ...).
 bool looks_like_a_token(const char* password) {
+  if (looks_like_a_web_token(password)) return true;
   return strstr(password, "/?") && strstr(password, "Action=") && strstr(password, "X-Amz-Signature=");
 }
 
@@ -124,6 +141,15 @@ void Claims::insist(const Target& target) {
   for (size_t i = 0; i < count_; ++i) {
     if (!claims_[i].spec) take_by_name(target, i);
   }
+}
+
+bool Claims::may_be_entra(const Target& target) const {
+  for (size_t i = 0; i < count_; ++i) {
+    const char* host = target.hosts()[i].host;
+    if (!claims_[i].wanted) continue;
+    if (claims_[i].spec || (given(host) && classify(host).service == Service::kEntra)) return true;
+  }
+  return false;
 }
 
 bool Claims::any() const {

@@ -40,6 +40,9 @@ class Claims {
   bool any() const;
   const Claim& operator[](size_t host) const { return claims_[host]; }
 
+  /// Whether the token of any host may come from Entra, and with it the user. Generous: a spec may say so in many ways.
+  bool may_be_entra(const Target& target) const;
+
   /// A `pqmint:off` stands where the password should: it must not be sent as one.
   bool password_must_go() const { return password_must_go_; }
   /// One of our tokens is about to be sent to a host that it was not made for.

@@ -106,28 +106,38 @@ const char* common_password(const Connection& connection, const pqmint_answer* a
   return common;
 }
 
-// The real call: everything as the user has it, but for the hosts' passwords and what keeps them inside TLS.
-PGconn* open(Connection* connection, const pqmint_answer* answer, bool blocking) {
-  const Libpq& libpq = *connection->libpq;
-  if (!connection->plan_routes(answer)) return fail(connection, "out of memory");
+// The real call, or null with what is in its way (or without, when libpq has no memory): everything as the user has it,
+// but for the hosts' passwords and what keeps them inside TLS.
+PGconn* open(Connection& connection, const pqmint_answer* answer, bool blocking, const char*& obstacle) {
+  const Libpq& libpq = *connection.libpq;
+  obstacle = "out of memory";
+  if (!connection.plan_routes(answer)) return nullptr;
   Slot slot;
   const char* password = "";
-  if (!fill_slot(slot, *connection, answer)) {
-    password = common_password(*connection, answer);
+  if (!fill_slot(slot, connection, answer)) {
+    password = common_password(connection, answer);
     if (password == nullptr) {
-      return fail(connection,
-                  "this process cannot open /proc/self/fd, through which libpq is given a token for each of "
-                  "several hosts; name one host only");
+      obstacle =
+          "this process cannot open /proc/self/fd, through which libpq is given a token for each of several hosts; "
+          "name one host only";
+      return nullptr;
     }
   }
-  Text hosts = join(*connection, &Route::host);
-  Text addresses = join(*connection, &Route::hostaddr);
-  Text ports = join(*connection, &Route::port);
-  if (!hosts || !addresses || !ports) return fail(connection, "out of memory");
-  const Target& target = connection->target;
+  Text hosts = join(connection, &Route::host);
+  Text addresses = join(connection, &Route::hostaddr);
+  Text ports = join(connection, &Route::port);
+  if (!hosts || !addresses || !ports) return nullptr;
+  const Target& target = connection.target;
+  if (answer->user) connection.user = copy_text(answer->user);
+  const char* user = connection.user ? connection.user.get() : target.option("user");
+  // libpq's default for the database is the user's name, and follows it.
+  const char* dbname = target.option("dbname");
+  const bool follows = connection.user && same_text(dbname, target.option("user"));
   const Setting overrides[] = {
+      {"user", user},
+      {"dbname", follows ? nullptr : dbname},
       {"host", hosts.get()},
-      {"hostaddr", any_address(*connection) ? addresses.get() : nullptr},
+      {"hostaddr", any_address(connection) ? addresses.get() : nullptr},
       {"port", ports.get()},
       {"password", password},
       {"passfile", given(slot.path()) ? slot.path() : kNoPasswordFile},
@@ -137,15 +147,42 @@ PGconn* open(Connection* connection, const pqmint_answer* answer, bool blocking)
       {"gssencmode", "disable"},
   };
   Text conninfo = conninfo_of(target.options(), overrides, sizeof overrides / sizeof *overrides);
-  if (!conninfo) return fail(connection, "out of memory");
-  connection->remember(answer);
+  if (!conninfo) return nullptr;
+  connection.remember(answer);
+  obstacle = nullptr;
   PGconn* conn = call_with(libpq, conninfo.get(), blocking);
   if (given(password)) explicit_bzero(conninfo.get(), strlen(conninfo.get()));
-  if (conn == nullptr) return Connection::destroy(connection), nullptr;
-  if (blocking) explain_refusal(*connection, conn, answer);
-  connection->conn = conn;
-  connections::add(connection);
   return conn;
+}
+
+// Connects with fresh tokens. A blocking call whose token was refused, and rested on something that core remembered,
+// gets a second chance with what core then fetches anew: once, for the server may well be right.
+PGconn* connect_with_tokens(Connection* connection, bool blocking) {
+  const Libpq& libpq = *connection->libpq;
+  const pqmint_core_module& core = *connection->core;
+  for (bool second = false;; second = true) {
+    const pqmint_answer* answer = connection->mint();
+    if (answer == nullptr) return fail(connection, "out of memory");
+    const char* obstacle = answer->error;
+    PGconn* conn = obstacle ? nullptr : open(*connection, answer, blocking, obstacle);
+    const Route* refused = blocking && conn ? refused_route(*connection, conn, answer) : nullptr;
+    if (refused && !second && core.forget(answer, refused->grant)) {
+      libpq.finish(conn);
+      core.release(answer);
+      continue;
+    }
+    if (refused) explain_refusal(*connection, conn, answer);
+    if (obstacle) {
+      conn = fail(connection, obstacle);
+    } else if (conn) {
+      connection->conn = conn;
+      connections::add(connection);
+    } else {
+      Connection::destroy(connection);
+    }
+    core.release(answer);
+    return conn;
+  }
 }
 
 // `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it.
@@ -173,8 +210,10 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   if (!minting) return connect_without_spec(libpq, target, call);
 
   const bool strays = claims.strays();
+  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (connection == nullptr) return nullptr;
+  connection->user_is_given = user_is_given;
   if (strays) {
     return fail(connection,
                 "the password is a token that was made for another host, and is not sent to this one; "
@@ -185,11 +224,7 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   const pqmint_core_module* core = core_module(fault);
   if (core == nullptr) return fail(connection, fault.text);
   connection->core = core;
-  const pqmint_answer* answer = connection->mint();
-  if (answer == nullptr) return fail(connection, "out of memory");
-  PGconn* conn = answer->error ? fail(connection, answer->error) : open(connection, answer, call.blocking);
-  core->release(answer);
-  return conn;
+  return connect_with_tokens(connection, call.blocking);
 }
 
 }  // namespace pqmint

@@ -60,20 +60,26 @@ Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claim
   void* room = calloc(1, sizeof(Connection));
   if (room == nullptr) return nullptr;
   return new (room)
-      Connection{nullptr, nullptr, &libpq, std::move(target), std::move(claims), nullptr, 0, false, nullptr, nullptr};
+      Connection{nullptr, nullptr, &libpq, std::move(target), std::move(claims), nullptr, 0, true, nullptr,
+                 false,   nullptr, nullptr};
 }
 
 void Connection::destroy(Connection* connection) {
   if (connection == nullptr) return;
-  for (size_t i = 0; i < connection->route_count; ++i) connection->routes[i].~Route();
+  connection->forget_routes();
   if (connection->pending) connection->core->release(connection->pending);
   connection->~Connection();
   free(connection);
 }
 
+void Connection::forget_routes() {
+  for (size_t i = 0; i < route_count; ++i) routes[i].~Route();
+  route_count = 0;
+}
+
 bool Connection::plan_routes(const pqmint_answer* answer) {
   const auto addresses_of = [&](size_t host) {
-    const char* dialled = answer ? answer->grants[host].hostaddrs : nullptr;
+    const char* dialled = answer->grants[host].hostaddrs;
     return given(dialled) ? dialled : target.hosts()[host].hostaddr;
   };
   size_t most = 0;
@@ -81,11 +87,12 @@ bool Connection::plan_routes(const pqmint_answer* answer) {
     ++most;
     for (const char* c = addresses_of(i); c && *c; ++c) most += *c == ',';
   }
+  forget_routes();
   routes = zeroed_array<Route>(most);
   if (!routes) return false;
   for (size_t i = 0; i < target.host_count(); ++i) {
     const Host& host = target.hosts()[i];
-    const bool managed = answer && answer->grants[i].managed;
+    const bool managed = answer->grants[i].managed;
     const char* address = addresses_of(i);
     do {
       const size_t length = address ? strcspn(address, ",") : 0;
@@ -110,7 +117,8 @@ const pqmint_answer* Connection::mint() const {
   }
   pqmint_request request = {};
   request.libpq_version = libpq->lib_version();
-  request.user = target.option("user");
+  request.user = user ? user.get() : target.option("user");
+  request.user_is_given = user_is_given || user;
   request.dbname = target.option("dbname");
   request.sslmode = target.option("sslmode");
   request.sslrootcert = target.option("sslrootcert");

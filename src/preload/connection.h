@@ -32,6 +32,8 @@ struct Connection {
   Claims claims;
   Array<Route> routes;
   size_t route_count;
+  bool user_is_given;
+  Text user;       // the one that the token leads to, once that is known; null: the target's own
   bool stillborn;  // a PGconn that only carries an error of ours: it cannot be reset
   const pqmint_core_module* core;
   const pqmint_answer* pending;  // tokens of a PQresetStart that is under way
@@ -39,8 +41,10 @@ struct Connection {
   static Connection* make(const Libpq& libpq, Target&& target, Claims&& claims);
   static void destroy(Connection* connection);
 
-  /// The host list for libpq, from the grants of `answer` (null: the user's own hosts). False when memory is out.
+  /// The host list for libpq, from the grants of `answer`, in place of an earlier one. False when memory is out.
   bool plan_routes(const pqmint_answer* answer);
+
+  void forget_routes();
 
   /// Asks core for tokens for this connection. Null when memory is out. The caller releases it.
   const pqmint_answer* mint() const;
@@ -61,7 +65,8 @@ Connection* find(const PGconn* conn);
 void remove(const PGconn* conn);
 }  // namespace connections
 
-/// The settings that libpq was given in place of the user's own.
+/// The settings that libpq was given in place of the user's own. (The user is not among them: who reconnects with what
+/// PQconninfo says must come back as the same one.)
 bool is_replaced_setting(const char* keyword);
 
 }  // namespace pqmint

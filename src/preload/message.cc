@@ -41,13 +41,19 @@ void replace_message(const Libpq& libpq, PGconn* conn, const char* text) {
   show_only(libpq, conn, text);
 }
 
+const Route* refused_route(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
+  const Libpq& libpq = *known.libpq;
+  if (libpq.status(conn) != CONNECTION_BAD || !libpq.connection_used_password(conn)) return nullptr;
+  const Route* route = known.route_at(conn);
+  return route && answer->grants[route->grant].managed ? route : nullptr;
+}
+
 void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
   const Libpq& libpq = *known.libpq;
-  if (libpq.status(conn) != CONNECTION_BAD || !libpq.connection_used_password(conn)) return;
-  const Route* route = known.route_at(conn);
-  if (route == nullptr || !answer->grants[route->grant].managed) return;
-  const char* why = known.core->explain(answer, route->grant);
+  const Route* route = refused_route(known, conn, answer);
+  if (route == nullptr) return;
   const char* said = libpq.error_message(conn);
+  const char* why = known.core->explain(answer, route->grant, said);
   constexpr char kName[] = "pqmint: ";
   Text text(static_cast<char*>(malloc(strlen(said) + sizeof kName + strlen(why ? why : ""))));
   if (!text) return;

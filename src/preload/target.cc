@@ -184,6 +184,25 @@ const char* Target::option(const char* keyword) const {
   return value_of(options_, keyword);
 }
 
+bool Target::user_is_given(const Libpq& libpq, const Call& call) const {
+  if (getenv("PGUSER") != nullptr) return true;
+  Parameters asking = call.parameters(2, kBadValue);
+  if (!asking.ready()) return true;
+  asking.add(kCheckedLate, kBadValue);
+  asking.add("passfile", kNoPasswordFile);
+  Probe probe(libpq, asking);
+  PQconninfoOption* options = probe.options();
+  const char* in_call = value_of(options, "user");
+  const bool named = in_call == nullptr || strcmp(in_call, kBadValue) != 0;
+  if (options) libpq.conninfo_free(options);
+  if (named) return true;
+  passwd entry;
+  passwd* found = nullptr;
+  char buffer[4096];
+  const bool known = getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found;
+  return !known || !same_text(found->pw_name, option("user"));
+}
+
 bool Target::has_bad_port() const {
   for (size_t i = 0; i < host_count_; ++i) {
     char* end;

@@ -60,6 +60,10 @@ class Target {
   /// ours need it. False: as for resolve().
   bool complete(const Libpq& libpq, const Call& call);
 
+  /// Whether anybody named the user: the call, PGUSER or the service file. Otherwise it is the name that the operating
+  /// system has for this process. (A service file that names just that one counts as silent.) Asks libpq again.
+  bool user_is_given(const Libpq& libpq, const Call& call) const;
+
   const PQconninfoOption* options() const { return options_; }
 
  private:

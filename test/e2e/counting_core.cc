@@ -35,7 +35,7 @@ const pqmint_answer* mint(const pqmint_request* request) {
   return answer;
 }
 
-const char* explain(const pqmint_answer*, size_t) {
+const char* explain(const pqmint_answer*, size_t, const char*) {
   return nullptr;
 }
 
@@ -48,7 +48,11 @@ constexpr uint32_t kVersion = PQMINT_ABI_VERSION + 1;
 #else
 constexpr uint32_t kVersion = PQMINT_ABI_VERSION;
 #endif
-constexpr pqmint_core_module kTable = {kVersion, mint, release, explain};
+int forget(const pqmint_answer*, size_t) {
+  return 0;
+}
+
+constexpr pqmint_core_module kTable = {kVersion, mint, release, explain, forget};
 
 }  // namespace
 

@@ -43,7 +43,7 @@ inline Json::Value vectors(const std::string& name) {
   return root;
 }
 
-/// A home of its own and no AWS_* variable but the one that keeps everything away from the instance
+/// A home of its own and no variable of AWS or Azure but the one that keeps everything away from the instance
 /// metadata service.
 class CleanEnvironment : public ::testing::Test {
  protected:
@@ -51,7 +51,9 @@ class CleanEnvironment : public ::testing::Test {
     std::vector<std::string> names;
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const std::string text = *entry;
-      if (text.starts_with("AWS_")) names.push_back(text.substr(0, text.find('=')));
+      for (const char* prefix : {"AWS_", "AZURE_", "IDENTITY_", "MSI_", "IMDS_", "SSL_CERT_", "CURL_CA_"}) {
+        if (text.starts_with(prefix)) names.push_back(text.substr(0, text.find('=')));
+      }
     }
     for (const std::string& name : names) unsetenv(name.c_str());
     set("AWS_EC2_METADATA_DISABLED", "true");

@@ -35,6 +35,27 @@ TEST(Endpoint, AgreesWithTheVectors) {
   EXPECT_GE(rows, 50);
 }
 
+TEST(Endpoint, KnowsAzureByItsSuffixes) {
+  for (const char* host : {"orders.postgres.database.azure.com", "ORDERS.Postgres.Database.Azure.com.",
+                           "orders.privatelink.postgres.database.azure.com",
+                           "orders.reader.postgres.database.azure.com", "orders.x.private.postgres.database.azure.com",
+                           "orders.postgres.database.usgovcloudapi.net", "orders.postgres.database.chinacloudapi.cn"}) {
+    EXPECT_EQ(classify(host).service, Service::kEntra) << host;
+    EXPECT_EQ(classify(host).kind, HostKind::kAzure) << host;
+    EXPECT_EQ(classify(host).region(), "");
+  }
+  EXPECT_EQ(classify("c-orders.abc123.postgres.cosmos.azure.com").kind, HostKind::kCosmos);
+  EXPECT_EQ(classify("c-orders.privatelink.postgres.cosmos.azure.com").kind, HostKind::kCosmos);
+  EXPECT_STREQ(name_of(HostKind::kAzure), "azure");
+  EXPECT_STREQ(name_of(HostKind::kCosmos), "cosmos");
+  EXPECT_STREQ(name_of(Service::kEntra), "entra");
+  for (const char* host : {"postgres.database.azure.com", ".postgres.database.azure.com",
+                           "orderspostgres.database.azure.com", "orders.postgres.database.azure.com.evil.example",
+                           "orders.mysql.database.azure.com", "orders.postgres.database.azure.co"}) {
+    EXPECT_EQ(classify(host).service, Service::kNone) << host;
+  }
+}
+
 TEST(Endpoint, KnowsEveryPartitionInBothOrders) {
   struct Place {
     const char* region;

@@ -45,7 +45,7 @@ TEST(TokenSpec, EndpointIsAHostAndMayHaveAPort) {
 }
 
 TEST(TokenSpec, ValuesArePercentEncoded) {
-  EXPECT_EQ(good("pqmint:rds?profile=a%26b%3Dc%20%C3%A9").profile, "a&b=c \xC3\xA9");
+  EXPECT_EQ(good("pqmint:rds?profile=a%26b%3Dc%20%C3%A9").credentials.profile, "a&b=c \xC3\xA9");
   EXPECT_NE(bad("pqmint:rds?profile=50%").find("percent-encoded"), std::string::npos);
   EXPECT_NE(bad("pqmint:rds?profile=%zz").find("percent-encoded"), std::string::npos);
   EXPECT_NE(bad("pqmint:rds?profile=a%00b").find("percent-encoded"), std::string::npos);
@@ -78,9 +78,26 @@ TEST(TokenSpec, RefusesWhatCannotBeMeant) {
 }
 
 TEST(TokenSpec, WhatTheNextVersionsBringIsSaidToBeMissing) {
-  EXPECT_NE(bad("pqmint:entra").find("yet"), std::string::npos);
   EXPECT_NE(bad("pqmint:command?command=x").find("yet"), std::string::npos);
-  EXPECT_NE(bad("pqmint:rds?role_arn=arn:aws:iam::1:role/x").find("yet"), std::string::npos);
+}
+
+TEST(TokenSpec, Entra) {
+  const auto spec = good("pqmint:entra?client_id=c&tenant_id=t&scope=https%3A%2F%2Fx%2F.default");
+  EXPECT_EQ(spec.entra.client_id, "c");
+  EXPECT_EQ(spec.entra.tenant_id, "t");
+  EXPECT_EQ(spec.entra.scope, "https://x/.default");
+  EXPECT_NE(bad("pqmint:entra?scope=https%3A%2F%2Fx").find("must end in /.default"), std::string::npos);
+  EXPECT_NE(bad("pqmint:entra?region=x").find("no use"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?client_id=x").find("no use"), std::string::npos);
+}
+
+TEST(TokenSpec, Roles) {
+  const auto spec = good("pqmint:rds?role_arn=arn:aws:iam::123456789012:role/R&external_id=e&role_session_name=s");
+  EXPECT_EQ(spec.credentials.role_arn, "arn:aws:iam::123456789012:role/R");
+  EXPECT_EQ(spec.credentials.external_id, "e");
+  EXPECT_EQ(spec.credentials.role_session_name, "s");
+  EXPECT_NE(bad("pqmint:rds?role_arn=R").find("not the ARN of a role"), std::string::npos);
+  EXPECT_NE(bad("pqmint:rds?external_id=e").find("add role_arn="), std::string::npos);
 }
 
 TEST(TokenSpec, DoesNotRepeatALongMistake) {

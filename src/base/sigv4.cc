@@ -5,7 +5,7 @@
 // every call, and five calls take 10 us. So the digest is fetched once, and a derived key is kept
 // as the two SHA-256 states after its pads.
 
-#include "core/sigv4.h"
+#include "base/sigv4.h"
 
 #include <openssl/evp.h>
 #include <string.h>

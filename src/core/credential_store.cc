@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: PostgreSQL
+// What was fetched is kept: one entry for each identity, one fetch at a time for each entry.
+
+#include "core/credential_store.h"
+
+#include <linux/futex.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "core/clock.h"
+
+namespace pqmint {
+namespace {
+
+/// botocore's advisory window. (spec/aws.md 4.12)
+constexpr int64_t kAdvisory = 15 * 60;  // s
+/// Go's and CRT's early refresh: below it a token would hardly outlive a slow login.
+constexpr int64_t kMandatory = 5 * 60;  // s
+/// Some sources give keys that live less than the windows. They are not asked again at each connection.
+constexpr int64_t kBetweenRefreshes = 60;  // s
+/// After an early renewal of a token that failed, the old one serves for this long before the next try.
+constexpr int64_t kAfterFailure = 30;  // s
+/// How long it is believed that there is no metadata service; and how long that a developer's tool is not logged in,
+/// which its user may be mending just now.
+constexpr int64_t kAbsenceHolds = 60;     // s
+constexpr int64_t kToolAbsenceHolds = 5;  // s
+/// More identities than this in one process throw the oldest out.
+constexpr size_t kMostEntries = 64;
+
+using Fingerprint = std::array<unsigned char, 32>;
+using Fetch = std::shared_ptr<const FetchedCredentials>;
+using Moment = std::chrono::steady_clock::time_point;
+
+struct Entry {
+  Fingerprint plan;
+  int64_t absence_holds;  // seconds
+  Fetch kept;
+  int64_t fetched_at = 0;  // server_now()
+  pid_t fetching = 0;      // the process in which a thread fetches now; a child of fork() has no such thread
+  std::optional<Error> failure;
+  Moment failed_at;
+};
+
+class Store {
+ public:
+  std::mutex mutex;
+  std::list<Entry> entries;            // the oldest first
+  std::atomic<uint32_t> landings = 0;  // goes up when a fetch has ended: what waiters sleep on
+
+  Entry& entry(const Fingerprint& identity, const CredentialPlan& plan) {
+    const auto found = std::ranges::find(entries, identity, &Entry::plan);
+    if (found != entries.end()) return *found;
+    if (entries.size() >= kMostEntries) {
+      const auto idle = std::ranges::find(entries, 0, &Entry::fetching);
+      if (idle != entries.end()) entries.erase(idle);
+    }
+    const bool is_tool = plan.source.starts_with("azure-");
+    return entries.emplace_back(
+        Entry{identity, is_tool ? kToolAbsenceHolds : kAbsenceHolds, nullptr, 0, 0, std::nullopt, {}});
+  }
+};
+
+// Made at first use and never torn down: an exit handler of the host's may still connect.
+constinit std::atomic<Store*> g_store = nullptr;
+
+void before_fork() {
+  g_store.load()->mutex.lock();
+}
+void after_fork() {
+  g_store.load()->mutex.unlock();
+}
+
+Store& store() {
+  Store* store = g_store.load(std::memory_order_acquire);
+  if (store != nullptr) return *store;
+  auto made = std::make_unique<Store>();
+  if (!g_store.compare_exchange_strong(store, made.get(), std::memory_order_acq_rel)) return *store;
+  // A fork between the two lines is one of a store that nobody has used yet.
+  pthread_atfork(before_fork, after_fork, after_fork);
+  return *made.release();
+}
+
+// A futex has no state but the number itself, so it works on in a child of fork(). A condition variable would count
+// waiters that the child does not have.
+void sleep_until_landing(Store& store, uint32_t seen, const Deadline& deadline) {
+  const auto left = deadline.left();
+  const timespec time = {left.count() / 1000, left.count() % 1000 * 1'000'000};
+  syscall(SYS_futex, &store.landings, FUTEX_WAIT_PRIVATE, seen, &time, nullptr, 0);
+}
+
+void tell_of_landing(Store& store) {
+  store.landings.fetch_add(1, std::memory_order_release);
+  syscall(SYS_futex, &store.landings, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+// --- which identity
+
+void append(std::string& out, std::string_view text) {
+  out += std::to_string(text.size());
+  out += ':';
+  out += text;
+}
+
+void append(std::string& out, const CredentialPlan& plan) {
+  append(out, plan.source);
+  append(out, plan.name);
+  if (plan.keys) {
+    append(out, plan.keys->access_key_id);
+    append(out, plan.keys->secret_access_key.reveal());
+    append(out, plan.keys->session_token.reveal());
+  }
+  for (const auto& [name, value] : plan.settings) {
+    append(out, name);
+    append(out, value.reveal());
+  }
+  if (plan.signer) append(out, *plan.signer);
+}
+
+Fingerprint fingerprint(const CredentialPlan& plan) {
+  std::string text;
+  text.reserve(16 * 1024);  // at once, so that no shorter copy stays behind in freed memory
+  append(text, plan);
+  Fingerprint out = {};
+  EVP_Q_digest(nullptr, "SHA256", nullptr, text.data(), text.size(), out.data(), nullptr);
+  explicit_bzero(text.data(), text.size());
+  return out;
+}
+
+// --- how fresh
+
+bool lives(const Entry& entry, int64_t now) {
+  if (!entry.kept) return false;
+  if (entry.kept->is_absent) return now - entry.fetched_at < entry.absence_holds && now >= entry.fetched_at;
+  return entry.kept->expires == 0 || entry.kept->expires > now;
+}
+
+bool is_within(const Entry& entry, int64_t window, int64_t now) {
+  return !entry.kept->is_absent && entry.kept->expires != 0 && entry.kept->expires - now <= window;
+}
+
+bool is_refresh_due(const Entry& entry, int64_t now) {
+  const int64_t asked_ago = now - entry.fetched_at;
+  // Entra says itself when; in its last 5 minutes a token is no longer taken for fresh (spec/azure.md 2.7).
+  if (!entry.kept->token.empty()) {
+    const bool soft = entry.kept->refresh_at != 0 && now >= entry.kept->refresh_at && asked_ago >= kAfterFailure;
+    return soft || is_within(entry, kMandatory, now);
+  }
+  return is_within(entry, kAdvisory, now) && asked_ago >= kBetweenRefreshes;
+}
+
+}  // namespace
+
+Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& patience) {
+  const Fingerprint identity = fingerprint(plan);
+  const pid_t process = getpid();
+  Store& store = pqmint::store();
+  std::unique_lock lock(store.mutex);
+  for (;;) {
+    Entry& entry = store.entry(identity, plan);
+    const int64_t now = server_now();
+    const bool is_fetching = entry.fetching == process;
+    if (lives(entry, now)) {
+      const bool due = is_refresh_due(entry, now);
+      const bool others_may_go_on = !is_within(entry, kMandatory, now);
+      if (!due || (is_fetching && others_may_go_on)) return entry.kept;
+    } else if (entry.failure && entry.failed_at >= patience.since) {
+      return *entry.failure;
+    }
+    if (!is_fetching) {
+      entry.fetching = process;
+      break;
+    }
+    const uint32_t seen = store.landings.load(std::memory_order_acquire);
+    lock.unlock();
+    if (patience.deadline.over()) {
+      return Error{"another thread is fetching credentials by " + plan.source +
+                   " and was not done in time; raise connect_timeout"};
+    }
+    sleep_until_landing(store, seen, patience.deadline);
+    lock.lock();
+  }
+  lock.unlock();
+
+  const auto fetch = [&]() -> Result<Fetch> {
+    Fetch signer;
+    if (plan.signer && !plan.signer->keys) {
+      auto fetched = stored_credentials(*plan.signer, patience);
+      if (!fetched) return fetched.error();
+      signer = std::move(*fetched);
+      if (signer->is_absent) return Error{"no keys to assume the role with: " + signer->text};
+    }
+    const Credentials* keys = signer ? &signer->keys : plan.signer ? &*plan.signer->keys : nullptr;
+    auto fetched = fetch_credentials(plan, keys, patience.deadline);
+    if (!fetched) return fetched.error();
+    return Fetch(std::make_shared<const FetchedCredentials>(std::move(*fetched)));
+  };
+  // Whatever happens, the flight must land: the others wait for it.
+  auto fetched = [&]() -> Result<Fetch> {
+    try {
+      return fetch();
+    } catch (const std::bad_alloc&) {
+      return Error{"memory is out"};
+    }
+  }();
+
+  lock.lock();
+  Entry& entry = store.entry(identity, plan);
+  entry.fetching = 0;
+  entry.fetched_at = server_now();
+  if (fetched) {
+    entry.kept = *fetched;
+    entry.failure.reset();
+  } else {
+    entry.failure = fetched.error();
+    entry.failed_at = std::chrono::steady_clock::now();
+  }
+  // The old keys are as good as they were.
+  Result<Fetch> out =
+      !fetched && lives(entry, entry.fetched_at) && !entry.kept->is_absent ? Result<Fetch>(entry.kept) : fetched;
+  lock.unlock();
+  tell_of_landing(store);
+  return out;
+}
+
+void forget_credentials(const CredentialPlan& plan) {
+  Store& store = pqmint::store();
+  const std::lock_guard lock(store.mutex);
+  std::erase_if(store.entries, [identity = fingerprint(plan)](const Entry& entry) {
+    return entry.plan == identity && entry.fetching == 0;
+  });
+}
+
+}  // namespace pqmint

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: PostgreSQL
+// The token caches that the AWS CLI and the SDKs share on disk (spec/aws.md 5).
+
+#include "net/cache_file.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fcntl.h>
+
+#include <memory>
+
+#include "base/shown.h"
+#include "net/json.h"
+#include "net/token_file.h"
+
+namespace pqmint {
+namespace {
+
+constexpr size_t kMaxCacheFile = 1 << 20;
+/// The AWS CLI truncates a file and writes it anew. What is caught in between is whole after this time.
+constexpr int kHalfWritten = 50;  // ms
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno != EINTR) return false;
+    if (count > 0) bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
+}
+
+/// The file stays its owner's when root works with a user's home (sudo -E): else the user's own CLI is locked out.
+bool give_to_owner_of(const struct stat& old, int fd) {
+  return old.st_uid == geteuid() || fchown(fd, old.st_uid, old.st_gid) == 0;
+}
+
+}  // namespace
+
+std::optional<Json::Value> read_cache_file(const std::string& path) {
+  for (const bool is_last : {false, true}) {
+    const auto bytes = read_small_file(path, kMaxCacheFile);
+    if (!bytes) return std::nullopt;
+    auto object = parse_json_object(bytes->reveal());
+    if (object || is_last) return object;
+    poll(nullptr, 0, kHalfWritten);
+  }
+  return std::nullopt;
+}
+
+Result<bool> write_cache_file(const std::string& path, const Json::Value& object) {
+  const auto fault = [&] {
+    char reason[128];
+    return Error{"cannot rewrite " + shown(path, kShownPath) + ": " + strerror_r(errno, reason, sizeof reason)};
+  };
+  // A link (to a folder that several machines share, say) stays one. A file that is not there any more is not made
+  // anew: `aws sso logout` has just deleted it.
+  const std::unique_ptr<char, decltype(&free)> target(realpath(path.c_str(), nullptr), free);
+  struct stat old;
+  if (!target || stat(target.get(), &old) != 0) return fault();
+
+  // The CLI takes every *.json in the folder for a token of its own.
+  std::string temporary = std::string(target.get()) + ".XXXXXX";
+  const int fd = mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
+  if (fd < 0) return fault();
+  std::string text = to_json(object, true);
+  bool good = write_all(fd, text) && give_to_owner_of(old, fd) && fsync(fd) == 0;
+  explicit_bzero(text.data(), text.size());
+  int error = errno;
+  // A network file system may say only now that the disk is full.
+  if (close(fd) != 0 && good) good = false, error = errno;
+  if (good && rename(temporary.c_str(), target.get()) == 0) return true;
+  if (good) error = errno;
+  unlink(temporary.c_str());
+  errno = error;
+  return fault();
+}
+
+}  // namespace pqmint

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: PostgreSQL
+// Programs that pqmint asks for a credential.
+//
+// Between the host and the program stands a keeper: a copy of this process made by a bare clone() whose end raises no
+// signal, so that neither the host's SIGCHLD handler nor its waitpid(-1) ever hears of it. (An exec would turn the
+// signal back into SIGCHLD; that is why the keeper execs nothing, and the program is the keeper's child.) The keeper
+// leads a process group of its own, by which all of it is ended.
+
+#include "net/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace pqmint {
+namespace {
+
+constexpr size_t kMaxOutput = 1 << 20;
+/// A program that leaves something running behind keeps its stdout open. What it wrote itself is there by then.
+constexpr int kGrace = 100;  // ms
+
+// --- what to run, made ready beforehand: between clone and exec nothing may be allocated
+
+bool is_executable_file(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && access(path.c_str(), X_OK) == 0;
+}
+
+/// The program's path; empty with the fault if there is none.
+std::string find_program(const std::string& name, ChildOutcome::Fault& fault) {
+  fault = ChildOutcome::Fault::kNotFound;
+  const auto accept = [&](const std::string& path) {
+    if (is_executable_file(path)) return true;
+    if (access(path.c_str(), F_OK) == 0) fault = ChildOutcome::Fault::kNotExecutable;
+    return false;
+  };
+  if (name.find('/') != name.npos) return accept(name) ? name : "";
+  const char* path = getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
+  for (;;) {
+    const size_t end = std::min(rest.find(':'), rest.size());
+    // An empty entry is the current folder, which is no place to look for programs that get credentials.
+    if (end > 0) {
+      const std::string candidate = std::string(rest.substr(0, end)) + "/" + name;
+      if (accept(candidate)) return candidate;
+    }
+    if (end == rest.size()) return "";
+    rest.remove_prefix(end + 1);
+  }
+}
+
+/// A list such as LD_PRELOAD's without the entries that are ours.
+std::string without(std::string_view list, bool (*is_ours)(std::string_view entry)) {
+  std::string out;
+  while (!list.empty()) {
+    const size_t end = std::min(list.find_first_of(": "), list.size());
+    const std::string_view entry = list.substr(0, end);
+    if (!entry.empty() && !is_ours(entry)) out.append(out.empty() ? "" : ":").append(entry);
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return out;
+}
+
+bool is_our_library(std::string_view entry) {
+  return entry.substr(entry.rfind('/') + 1) == "libpqmint.so";
+}
+
+/// The folder of the libpq that stands in for the real one.
+bool is_our_folder(std::string_view entry) {
+  while (entry.ends_with('/')) entry.remove_suffix(1);
+  return entry.ends_with("/pqmint");
+}
+
+std::vector<std::string> environment_for(const std::vector<std::string>& more) {
+  const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
+  std::vector<std::string> out(more);
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = name_of(text);
+    if (std::ranges::any_of(more, [&](const std::string& each) { return name_of(each) == name; })) continue;
+    if (name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH") {
+      const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
+      const std::string kept = without(value, name == "LD_PRELOAD" ? is_our_library : is_our_folder);
+      if (!kept.empty()) out.push_back(std::string(name) + "=" + kept);
+    } else {
+      out.emplace_back(text);
+    }
+  }
+  return out;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (std::string& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+// --- the keeper and the program: only bare system calls, for other threads' locks may be taken for good here
+
+struct Launch {
+  const char* path;
+  char* const* argv;
+  char* const* envp;
+  int null_fd;
+  int output_fd;
+  int status_fd;
+};
+
+long bare_clone(unsigned long flags) {
+  return syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
+}
+
+void close_all_from(unsigned first) {
+  if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+  for (unsigned fd = first; fd < 4096; ++fd) close(static_cast<int>(fd));
+}
+
+[[noreturn]] void leave(int status) {
+  for (;;) syscall(SYS_exit_group, status);
+}
+
+[[noreturn]] void become_program(const Launch& launch) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    sigaction(signal, &action, nullptr);  // lint: of a process of our own
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  // The numbers are all above 2: see three_above_standard().
+  dup2(launch.null_fd, 0);
+  dup2(launch.output_fd, 1);
+  dup2(launch.null_fd, 2);
+  close_all_from(3);
+  if (chdir("/") != 0) leave(127);
+  execve(launch.path, launch.argv, launch.envp);
+  leave(127);
+}
+
+[[noreturn]] void keep(const Launch& launch) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const long program = bare_clone(SIGCHLD);
+  if (program == 0) become_program(launch);
+  int status = -1;
+  if (program > 0) {
+    while (waitpid(static_cast<pid_t>(program), &status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  while (write(launch.status_fd, &status, sizeof status) < 0 && errno == EINTR) {
+  }
+  leave(0);
+}
+
+// --- the host's side
+
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { reset(); }
+  void reset(int fd = -1) {
+    if (fd_ >= 0) close(fd_);
+    fd_ = fd;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Out of the way of 0, 1 and 2, which a host may have closed.
+bool move_up(Descriptor& descriptor) {
+  if (descriptor.get() < 0) return false;
+  if (descriptor.get() > 2) return true;
+  descriptor.reset(fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 3));
+  return descriptor.get() > 2;
+}
+
+bool open_pipe(Descriptor& reading, Descriptor& writing) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return false;
+  reading.reset(ends[0]);
+  writing.reset(ends[1]);
+  return move_up(reading) && move_up(writing);
+}
+
+void reap(pid_t keeper) {
+  while (waitpid(keeper, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+/// Appends what there is to read. False at the end of the stream.
+bool read_some(int fd, std::vector<char>& out, size_t& size) {
+  const ssize_t count = read(fd, out.data() + size, out.size() - size);
+  if (count > 0) size += static_cast<size_t>(count);
+  return count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> split_command(std::string_view command) {
+  std::vector<std::string> words;
+  std::string word;
+  bool in_word = false;
+  const auto only_a_shell = [](char c) {
+    return Error{
+        std::string("the character ") + (c == '\n' ? "\\n" : std::string(1, c)) +
+        " means something to a shell, and no shell is asked; put it in quotes, or write sh -c '...' around the "
+        "command"};
+  };
+  for (size_t at = 0; at < command.size(); ++at) {
+    const char c = command[at];
+    if (c == ' ' || c == '\t') {
+      if (in_word) words.push_back(std::move(word));
+      word.clear();
+      in_word = false;
+      continue;
+    }
+    const bool begins = !in_word;
+    in_word = true;
+    if (c == '\'') {
+      const size_t end = command.find('\'', at + 1);
+      if (end == command.npos) return Error{"a single quote is never closed"};
+      word += command.substr(at + 1, end - at - 1);
+      at = end;
+    } else if (c == '"') {
+      for (++at; at < command.size() && command[at] != '"'; ++at) {
+        constexpr std::string_view kEscaped = "$`\"\\";
+        const bool escape =
+            command[at] == '\\' && at + 1 < command.size() && kEscaped.find(command[at + 1]) != kEscaped.npos;
+        if (escape) ++at;
+        word += command[at];
+      }
+      if (at == command.size()) return Error{"a double quote is never closed"};
+    } else if (c == '\\') {
+      if (at + 1 == command.size()) return Error{"a backslash stands at the end"};
+      word += command[++at];
+    } else {
+      constexpr std::string_view kShell = "|&;<>()$`*?[\n\r";
+      if (kShell.find(c) != kShell.npos || (begins && (c == '~' || c == '#'))) return only_a_shell(c);
+      word += c;
+    }
+  }
+  if (in_word) words.push_back(std::move(word));
+  if (words.empty()) return Error{"the command is empty"};
+  return words;
+}
+
+std::string ChildOutcome::description() const {
+  switch (fault) {
+    case Fault::kNotFound:
+      return "is not installed, or not in PATH";
+    case Fault::kNotExecutable:
+      return "is not a program that may be executed";
+    case Fault::kTimeout:
+      return "was not done in time";
+    case Fault::kTooMuch:
+      return "wrote more than 1 MiB";
+    case Fault::kNoProcess:
+      return "could not be started: there are too many processes, or this program may not start any";
+    case Fault::kNone:
+      break;
+  }
+  if (status > 128) return "was killed by signal " + std::to_string(status - 128);
+  return "ended with exit status " + std::to_string(status);
+}
+
+ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<std::string>& more,
+                       const Deadline& deadline) {
+  ChildOutcome outcome;
+  const std::string path = find_program(argv.front(), outcome.fault);
+  if (path.empty()) return outcome;
+  outcome.fault = ChildOutcome::Fault::kNoProcess;
+
+  std::vector<std::string> words(argv), variables = environment_for(more);
+  const std::vector<char*> word_list = pointers(words), variable_list = pointers(variables);
+  Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, status_in, status_out;
+  if (!move_up(null) || !open_pipe(output_in, output_out) || !open_pipe(status_in, status_out)) return outcome;
+  const Launch launch = {path.c_str(), word_list.data(), variable_list.data(),
+                         null.get(),   output_out.get(), status_out.get()};
+  std::vector<char> bytes(kMaxOutput + 1);
+
+  sigset_t all, before;
+  sigfillset(&all);
+  // No handler of the host's may run in the keeper, which has its memory but not its life.
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const long keeper = bare_clone(0);
+  if (keeper == 0) keep(launch);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (keeper < 0) return outcome;
+  const pid_t pid = static_cast<pid_t>(keeper);
+  // From both sides, so that the group is there whoever comes first.
+  setpgid(pid, pid);
+  output_out.reset();
+  status_out.reset();
+
+  outcome.fault = ChildOutcome::Fault::kTimeout;
+  size_t size = 0;
+  bool is_open = true, has_ended = false;
+  int grace = -1;  // ms left to drain stdout once the program has ended
+  int status = -1;
+  while (is_open || !has_ended) {
+    const int left = static_cast<int>(deadline.left().count());
+    if (left == 0 || (has_ended && grace == 0)) break;
+    pollfd waiting[] = {{is_open ? output_in.get() : -1, POLLIN, 0}, {has_ended ? -1 : status_in.get(), POLLIN, 0}};
+    const int ready = poll(waiting, 2, has_ended ? std::min(left, grace) : left);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0 && has_ended) break;
+    if (waiting[0].revents != 0) is_open = read_some(output_in.get(), bytes, size);
+    if (size > kMaxOutput) {
+      outcome.fault = ChildOutcome::Fault::kTooMuch;
+      break;
+    }
+    if (waiting[1].revents != 0) {
+      has_ended = true;
+      grace = kGrace;
+      if (read(status_in.get(), &status, sizeof status) != sizeof status) status = -1;
+    }
+  }
+  kill(-pid, SIGKILL);
+  reap(pid);
+  if (has_ended && outcome.fault == ChildOutcome::Fault::kTimeout) {
+    outcome.fault = status == -1 ? ChildOutcome::Fault::kNoProcess : ChildOutcome::Fault::kNone;
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    outcome.output = Secret(std::string_view(bytes.data(), size));
+  }
+  explicit_bzero(bytes.data(), bytes.size());
+  return outcome;
+}
+
+}  // namespace pqmint

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: PostgreSQL
+// HTTP by libcurl: a request and a time limit come in; the answer, or how it failed, goes out.
+
+#include "net/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <memory>
+
+#include "base/shown.h"
+
+namespace pqmint {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// An answer that took this long says little about the time it was written (spec/aws.md 4.13).
+constexpr int64_t kMaxRoundTrip = 15 * 60;  // s
+
+/// A Date has whole seconds, and a round trip costs its share: what is below this is noise, not skew.
+constexpr int64_t kSkewNoise = 3;  // s
+
+struct FreeList {
+  void operator()(curl_slist* list) const {
+    for (curl_slist* item = list; item != nullptr; item = item->next) explicit_bzero(item->data, strlen(item->data));
+    curl_slist_free_all(list);
+  }
+};
+using List = std::unique_ptr<curl_slist, FreeList>;
+
+struct FreeHandle {
+  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+using Handle = std::unique_ptr<CURL, FreeHandle>;
+
+struct FreeUrl {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+
+/// libcurl's global state is never torn down: the host program may use libcurl too. Setting it up is thread-safe since
+/// 7.84 and counts, so a second thread at the first moment does no harm; a static's guard would be a lock that a fork
+/// could leave taken.
+bool is_curl_ready() {
+  constinit static std::atomic<bool> ready = false;
+  if (!ready.load(std::memory_order_acquire)) ready.store(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+  return ready.load(std::memory_order_acquire);
+}
+
+/// Keeps a SIGPIPE, which an older libcurl's TLS can raise, from the host: blocked in this thread for a while, and
+/// taken away if it came.
+class WithoutSigpipe {
+ public:
+  WithoutSigpipe() {
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    sigset_t pipe = only_pipe();
+    pthread_sigmask(SIG_BLOCK, &pipe, &before_);
+  }
+  ~WithoutSigpipe() {
+    const int error = errno;
+    const sigset_t pipe = only_pipe();
+    const timespec now = {};
+    while (!was_pending_ && sigtimedwait(&pipe, nullptr, &now) == SIGPIPE) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = error;
+  }
+  WithoutSigpipe(const WithoutSigpipe&) = delete;
+  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+
+ private:
+  static sigset_t only_pipe() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    return set;
+  }
+  bool was_pending_ = false;
+  sigset_t before_;
+};
+
+/// What the callbacks write to.
+struct Exchange {
+  const HttpRequest& request;
+  HttpResponse response;
+  std::string body;
+  bool too_large = false;
+  bool refused = false;
+
+  ~Exchange() { explicit_bzero(body.data(), body.capacity()); }
+};
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+size_t on_header(char* data, size_t, size_t size, void* user) try {
+  auto& exchange = *static_cast<Exchange*>(user);
+  const std::string_view line = trim({data, size});
+  // After "100 Continue" comes the answer proper, with headers of its own.
+  if (line.starts_with("HTTP/")) exchange.response.headers.clear();
+  const size_t colon = line.find(':');
+  if (colon == line.npos) return size;
+  std::string name(line.substr(0, colon));
+  for (char& c : name) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  exchange.response.headers.emplace_back(std::move(name), trim(line.substr(colon + 1)));
+  return size;
+} catch (const std::bad_alloc&) {
+  return 0;
+}
+
+size_t on_body(char* data, size_t, size_t size, void* user) try {
+  auto& exchange = *static_cast<Exchange*>(user);
+  if (exchange.body.size() + size > kMaxHttpBody) {
+    exchange.too_large = true;
+    return 0;
+  }
+  if (exchange.body.size() + size > exchange.body.capacity()) {
+    // A string that grows by itself leaves its old bytes behind in freed memory.
+    std::string larger;
+    larger.reserve(std::max(2 * exchange.body.capacity(), exchange.body.size() + size));
+    larger = exchange.body;
+    exchange.body.swap(larger);
+    explicit_bzero(larger.data(), larger.capacity());
+  }
+  exchange.body.append(data, size);
+  return size;
+} catch (const std::bad_alloc&) {
+  return 0;
+}
+
+curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  if (exchange.request.is_allowed != nullptr && !exchange.request.is_allowed(address->addr)) {
+    exchange.refused = true;
+    return CURL_SOCKET_BAD;
+  }
+  // A host that forks and execs while we wait must not hand the socket on.
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/// In place of the chain's check: the leaf's SHA-1 is what it must be.
+int verify_thumbprint(X509_STORE_CTX* store, void* user) {
+  const auto& request = *static_cast<const HttpRequest*>(user);
+  const X509* leaf = X509_STORE_CTX_get0_cert(store);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  std::string hex;
+  if (leaf != nullptr && X509_digest(leaf, EVP_sha1(), digest, &size) == 1) {
+    for (unsigned i = 0; i < size; ++i) {
+      for (const int nibble : {digest[i] >> 4, digest[i] & 15}) hex += "0123456789abcdef"[nibble];
+    }
+  }
+  if (strcasecmp(hex.c_str(), request.pinned_thumbprint.c_str()) == 0) return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+  return 0;
+}
+
+CURLcode pin_certificate(CURL*, void* context, void* request) {
+  SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX*>(context), verify_thumbprint, request);
+  return CURLE_OK;
+}
+
+HttpOutcome failed(HttpFault fault, std::string why) {
+  HttpOutcome outcome;
+  outcome.fault = fault;
+  outcome.why = std::move(why);
+  return outcome;
+}
+
+HttpFault fault_of(CURLcode code) {
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+      return HttpFault::kConnect;
+    case CURLE_OPERATION_TIMEDOUT:
+      return HttpFault::kTimeout;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_ISSUER_ERROR:
+      return HttpFault::kTls;
+    default:
+      return HttpFault::kBroken;
+  }
+}
+
+bool is_worth_another_try(const HttpOutcome& outcome, bool (*is_transient)(const HttpResponse&)) {
+  switch (outcome.fault) {
+    case HttpFault::kConnect:
+    case HttpFault::kTimeout:
+    case HttpFault::kBroken:
+      return true;
+    case HttpFault::kNone:
+      break;
+    default:
+      return false;
+  }
+  const long status = outcome.response.status;
+  return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 ||
+         (is_transient != nullptr && is_transient(outcome.response));
+}
+
+/// A number from 0 to 1.
+double random_fraction() {
+  unsigned char byte = 128;
+  RAND_bytes(&byte, 1);
+  return byte / 255.0;
+}
+
+void learn_time(const HttpResponse& response, int64_t sent, int64_t received, Clock& clock) {
+  const std::string date(response.header("date"));
+  // A cache's answer carries the time of another day.
+  if (date.empty() || !response.header("age").empty() || received - sent > kMaxRoundTrip) return;
+  const time_t theirs = curl_getdate(date.c_str(), nullptr);
+  if (theirs <= 0) return;
+  const int64_t skew = theirs - (sent + received) / 2;
+  clock.learn(skew > kSkewNoise || skew < -kSkewNoise ? skew : 0);
+}
+
+}  // namespace
+
+std::string_view HttpResponse::header(std::string_view name) const {
+  const auto found = std::find_if(headers.rbegin(), headers.rend(), [&](const auto& h) { return h.first == name; });
+  return found == headers.rend() ? std::string_view() : found->second;
+}
+
+std::string HttpResponse::description() const {
+  const std::string_view type = header("content-type");
+  return "status " + std::to_string(status) + ", " + (type.empty() ? "no content type" : shown(type, 60)) + ", " +
+         std::to_string(body.size()) + " bytes";
+}
+
+HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock& clock) {
+  const auto parts = parse_url(request.url);
+  if (!parts) return failed(HttpFault::kBroken, "not a usable http or https URL: " + shown(request.url, kShownPath));
+  const std::string where = parts->host + " port " + parts->port;
+  if (!is_curl_ready()) return failed(HttpFault::kBroken, "libcurl could not be set up");
+  const milliseconds left = deadline.left();
+  if (left.count() == 0) return failed(HttpFault::kTimeout, "no time was left to ask " + where);
+
+  const Handle handle(curl_easy_init());
+  if (!handle) return failed(HttpFault::kBroken, "libcurl could not be set up; memory may be short");
+  Exchange state{request, {}, {}, false, false};
+  List headers;
+  const auto add = [&](const std::string& line) {
+    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
+    if (longer != nullptr) static_cast<void>(headers.release()), headers.reset(longer);
+    return longer != nullptr;
+  };
+  bool good = true;
+  for (const auto& [name, value] : request.headers) {
+    std::string line;
+    line.reserve(name.size() + 2 + value.size());
+    line.append(name).append(": ").append(value.reveal());
+    good = good && add(line);
+    explicit_bzero(line.data(), line.size());
+  }
+  // What libcurl would add by itself is not part of any of our requests.
+  good = good && add("Expect:");
+  const bool says_type = std::ranges::any_of(request.headers, [](const auto& h) { return h.first == "Content-Type"; });
+  if (!says_type) good = good && add("Content-Type:");
+  if (!good) return failed(HttpFault::kBroken, "memory is out");
+
+  char why[CURL_ERROR_SIZE] = "";
+  const auto set = [&](CURLoption option, auto value) {
+    good = good && curl_easy_setopt(handle.get(), option, value) == CURLE_OK;
+  };
+  set(CURLOPT_URL, request.url.c_str());
+  set(CURLOPT_PATH_AS_IS, 1L);
+  set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  if (request.body) {
+    set(CURLOPT_POSTFIELDS, request.body->c_str());
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body->size()));
+  }
+  set(CURLOPT_HTTPHEADER, headers.get());
+  set(CURLOPT_USERAGENT, "pqmint");
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_FOLLOWLOCATION, 0L);
+  set(CURLOPT_NOSIGNAL, 1L);  // the host's SIGALRM is its own
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
+  const milliseconds connect = request.connect_timeout.count() == 0 ? left : std::min(left, request.connect_timeout);
+  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect.count()));
+  set(CURLOPT_FORBID_REUSE, 1L);
+  set(CURLOPT_ERRORBUFFER, why);
+  set(CURLOPT_HEADERFUNCTION, on_header);
+  set(CURLOPT_HEADERDATA, &state);
+  set(CURLOPT_WRITEFUNCTION, on_body);
+  set(CURLOPT_WRITEDATA, &state);
+  set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  set(CURLOPT_OPENSOCKETDATA, &state);
+  if (!request.ca_pem.empty()) {
+    curl_blob blob = {const_cast<char*>(request.ca_pem.data()), request.ca_pem.size(), CURL_BLOB_COPY};
+    set(CURLOPT_CAINFO_BLOB, &blob);
+    set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
+  }
+  List dial;
+  if (!request.dial.empty()) {
+    dial.reset(curl_slist_append(nullptr, ("::" + request.dial).c_str()));
+    set(CURLOPT_CONNECT_TO, dial.get());
+  }
+  if (!request.pinned_thumbprint.empty()) {
+    set(CURLOPT_SSL_VERIFYHOST, 0L);  // the certificate is known by itself, whatever name it has
+    set(CURLOPT_SSL_CTX_FUNCTION, pin_certificate);
+    set(CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request));
+  }
+  if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
+  if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
+  if (!good) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
+
+  const int64_t sent = time(nullptr);
+  CURLcode code = CURLE_OK;
+  {
+    const WithoutSigpipe quiet;
+    code = curl_easy_perform(handle.get());
+  }
+  if (state.refused) return failed(HttpFault::kRefusedAddress, where + " has an address that is not allowed");
+  if (state.too_large) return failed(HttpFault::kTooLarge, where + " answered with more than 1 MiB");
+  if (code != CURLE_OK) {
+    std::string text = shown(why[0] != '\0' ? why : curl_easy_strerror(code), 200);
+    if (code == CURLE_OPERATION_TIMEDOUT) text = where + " did not answer in time";
+    if (fault_of(code) == HttpFault::kBroken) text = where + " broke off the answer (" + text + ")";
+    return failed(fault_of(code), std::move(text));
+  }
+  HttpOutcome outcome;
+  curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &state.response.status);
+  outcome.response = std::move(state.response);
+  outcome.response.body = Secret(state.body);
+  learn_time(outcome.response, sent, time(nullptr), clock);
+  return outcome;
+}
+
+HttpOutcome exchange_with_retries(const std::function<HttpRequest()>& make, int attempts, const Deadline& deadline,
+                                  Clock& clock, bool (*is_transient)(const HttpResponse&)) {
+  for (int attempt = 1;; ++attempt) {
+    HttpRequest request = make();
+    // An address that swallows packets must leave time for another try.
+    const int left = attempts - attempt + 1;
+    if (request.connect_timeout.count() == 0) request.connect_timeout = deadline.left() / left;
+    HttpOutcome outcome = exchange(request, deadline, clock);
+    const double seconds = random_fraction() * std::min(1 << (attempt - 1), 20);
+    const milliseconds pause(static_cast<int64_t>(1000 * seconds));
+    if (attempt >= attempts || pause >= deadline.left() || !is_worth_another_try(outcome, is_transient)) return outcome;
+    poll(nullptr, 0, static_cast<int>(pause.count()));
+  }
+}
+
+int attempts_of(const Settings& settings) {
+  const std::string_view text = settings["max_attempts"];
+  int number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool good = failure == std::errc{} && end == text.data() + text.size();
+  return good && number >= 1 ? std::min(number, 10) : 3;
+}
+
+std::optional<UrlParts> parse_url(const std::string& url) {
+  const std::unique_ptr<CURLU, FreeUrl> parsed(curl_url());
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS) != CURLUE_OK) {
+    return std::nullopt;
+  }
+  const auto part = [&](CURLUPart which, unsigned flags = 0) {
+    char* text = nullptr;
+    if (curl_url_get(parsed.get(), which, &text, flags) != CURLUE_OK) return std::string();
+    const std::unique_ptr<char, decltype(&curl_free)> owned(text, curl_free);
+    return std::string(text);
+  };
+  UrlParts parts;
+  parts.scheme = part(CURLUPART_SCHEME);
+  if (parts.scheme != "http" && parts.scheme != "https") return std::nullopt;
+  if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty()) return std::nullopt;
+  parts.host = part(CURLUPART_HOST);
+  if (parts.host.empty()) return std::nullopt;
+  parts.port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  parts.authority = parts.host;
+  if (const std::string port = part(CURLUPART_PORT, CURLU_NO_DEFAULT_PORT); !port.empty()) {
+    parts.authority += ":" + port;
+  }
+  if (parts.host.starts_with('[')) parts.host = parts.host.substr(1, parts.host.size() - 2);
+  parts.path = part(CURLUPART_PATH);
+  if (const std::string query = part(CURLUPART_QUERY); !query.empty()) parts.path += "?" + query;
+  return parts;
+}
+
+}  // namespace pqmint

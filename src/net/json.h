@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: PostgreSQL
+// JSON by jsoncpp, strictly: bytes come in; a document that is safe to look into goes out.
+#pragma once
+
+#include <json/value.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pqmint {
+
+/// A JSON object. Nothing if the text is none, holds anything more, has a key twice, or is nested deeper than 32.
+std::optional<Json::Value> parse_json_object(std::string_view text);
+
+/// The text under `key`; empty if it is not there or is no text. Borrows from `object`, which must be an object (or
+/// null).
+std::string_view text_in(const Json::Value& object, const char* key);
+
+/// The object under `key`, or null.
+const Json::Value& object_in(const Json::Value& object, const char* key);
+
+/// The whole number under `key`. Nothing if it is not there or is none.
+std::optional<int64_t> number_in(const Json::Value& object, const char* key);
+
+/// As one line without blanks outside of texts; with `indent` as people and the AWS CLI write it.
+std::string to_json(const Json::Value& value, bool indented = false);
+
+}  // namespace pqmint

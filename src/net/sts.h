@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: PostgreSQL
+// STS, as far as its two ways to assume a role have it in common: a form comes in, keys go out, or STS's own error as a
+// sentence.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/http.h"
+#include "net/source.h"
+
+namespace pqmint {
+
+/// The body of a request: fields in HTML form encoding, added one by one.
+class StsForm {
+ public:
+  /// "AssumeRole" or "AssumeRoleWithWebIdentity".
+  explicit StsForm(std::string_view action);
+  /// Leaves out what has no value.
+  StsForm& add(std::string_view name, std::string_view value);
+  /// The role session's name: the setting's, or one that says who asks and when.
+  StsForm& add_role(const Query& query);
+  const Secret& text() const { return text_; }
+  const std::string& action() const { return action_; }
+
+ private:
+  std::string action_;
+  Secret text_;
+};
+
+/// The request as it is sent at `now` (seconds since the epoch), signed with `signer` if there is one.
+Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t now);
+
+/// Sends it, and again while that may help; reads the answer.
+Result<Fetched> ask_sts(const StsForm& form, const Query& query);
+
+/// The keys in an answer, whatever the order of its elements; an error if it is none. `now` is the servers' time.
+Result<Fetched> parse_sts_answer(std::string_view xml, std::string_view action, int64_t now);
+
+}  // namespace pqmint

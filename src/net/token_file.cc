@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: PostgreSQL
+// A file with one token in it.
+
+#include "net/token_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "base/shown.h"
+
+namespace pqmint {
+
+Result<Secret> read_small_file(const std::string& path, size_t most) {
+  const auto fault = [&](const std::string& why) {
+    return Error{"cannot read " + shown(path, kShownPath) + ": " + why};
+  };
+  // A pipe without a writer must not hold the host up.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  char reason[128];
+  if (fd < 0) return fault(strerror_r(errno, reason, sizeof reason));
+  std::vector<char> bytes(most + 1);
+  size_t size = 0;
+  int error = 0;
+  struct stat info;
+  if (fstat(fd, &info) != 0) error = errno;
+  if (error == 0 && S_ISDIR(info.st_mode)) error = EISDIR;
+  while (error == 0 && size < bytes.size()) {
+    const ssize_t count = read(fd, bytes.data() + size, bytes.size() - size);
+    if (count == 0) break;
+    if (count > 0) size += static_cast<size_t>(count);
+    if (count < 0 && errno != EINTR) error = errno;
+  }
+  close(fd);
+  Secret out(std::string_view(bytes.data(), size));
+  explicit_bzero(bytes.data(), bytes.size());
+  if (error != 0) return fault(strerror_r(error, reason, sizeof reason));
+  if (size > most) return fault("it is larger than " + std::to_string(most) + " bytes");
+  return out;
+}
+
+Result<Secret> read_token_file(const std::string& path, size_t most) {
+  auto bytes = read_small_file(path, most);
+  if (!bytes) return bytes;
+  constexpr std::string_view kSpace = " \t\r\n";
+  std::string_view text = bytes->reveal();
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == text.npos) return Error{shown(path, kShownPath) + " is empty"};
+  return Secret(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
+}
+
+}  // namespace pqmint

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: PostgreSQL
+// What was fetched is kept: single flight, refresh windows, failures, forks. The source is a real credential_process
+// that leaves a mark at each run; net.so lies beside this program as it lies beside core.so.
+
+#include "core/credential_store.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "../support.h"
+#include "core/clock.h"
+
+namespace pqmint {
+namespace {
+
+using std::chrono::milliseconds;
+using test::contains;
+
+class CredentialStore : public test::CleanEnvironment {
+ protected:
+  /// A program that prints keys which live for `life` seconds (0: for ever), after a pause.
+  CredentialPlan process(int life, double pause = 0, const std::string& name = "keys") {
+    const std::string expiration =
+        life == 0 ? "" : ",\"Expiration\":\"'$(date -u -d '" + std::to_string(life) + " seconds' +%FT%TZ)'\"";
+    const std::string script =
+        write(name, "#!/bin/sh\nsleep " + std::to_string(pause) + "\necho run >>" + home + "/" + name + ".runs\n[ -e " +
+                        home + "/broken ] && exit 3\nprintf %s '{\"Version\":1,\"AccessKeyId\":\"AKIA" + name +
+                        "\",\"SecretAccessKey\":\"s\"" + expiration + "}'\n");
+    chmod(script.c_str(), 0700);
+    CredentialPlan plan;
+    plan.source = "process";
+    plan.name = "p";
+    plan.set("command", script);
+    return plan;
+  }
+  long runs(const std::string& name = "keys") const {
+    std::ifstream file(home + "/" + name + ".runs");
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  }
+  static Patience patience(int seconds = 20) { return {Deadline::in(std::chrono::seconds(seconds))}; }
+
+  static std::string get(const CredentialPlan& plan, int seconds = 20) {
+    const auto found = stored_credentials(plan, patience(seconds));
+    return found ? (*found)->keys.access_key_id : found.error().text;
+  }
+};
+
+TEST_F(CredentialStore, FetchesOnceWhileTheKeysLive) {
+  const CredentialPlan plan = process(3600);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(get(plan), "AKIAkeys");
+  EXPECT_EQ(runs(), 1);
+  // Another setting is another identity.
+  CredentialPlan other = process(3600);
+  other.set("profile", "q");
+  EXPECT_EQ(get(other), "AKIAkeys");
+  EXPECT_EQ(runs(), 2);
+  forget_credentials(plan);
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  EXPECT_EQ(runs(), 3);
+}
+
+TEST_F(CredentialStore, KeysWithoutExpiryAreKeptForEver) {
+  const CredentialPlan plan = process(0);
+  get(plan);
+  learn_skew(10 * 365 * 86400);
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  learn_skew(0);
+  EXPECT_EQ(runs(), 1);
+}
+
+TEST_F(CredentialStore, OneThreadFetchesForAll) {
+  const CredentialPlan plan = process(3600, 0.3);
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 32; ++i) {
+    threads.emplace_back([&] { good += get(plan) == "AKIAkeys"; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 32);
+  EXPECT_EQ(runs(), 1);
+}
+
+TEST_F(CredentialStore, WaitersShareTheFailure) {
+  const CredentialPlan plan = process(3600, 0.3);
+  write("broken", "");
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] { failed += contains(get(plan), "3"); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 16);
+  EXPECT_EQ(runs(), 1);
+  // Who comes later asks anew: the fault may be mended.
+  std::filesystem::remove(home + "/broken");
+  EXPECT_EQ(get(plan), "AKIAkeys");
+}
+
+TEST_F(CredentialStore, AWaiterGivesUpInTime) {
+  const CredentialPlan plan = process(3600, 1.5);
+  std::thread slow([&] { EXPECT_EQ(get(plan), "AKIAkeys"); });
+  std::this_thread::sleep_for(milliseconds(300));
+  const auto before = std::chrono::steady_clock::now();
+  const auto found = stored_credentials(plan, {Deadline::in(milliseconds(200))});
+  EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(1000));
+  ASSERT_FALSE(found);
+  EXPECT_TRUE(contains(found.error().text, "connect_timeout")) << found.error().text;
+  slow.join();
+}
+
+TEST_F(CredentialStore, RenewsInTheAdvisoryWindowAndKeepsWhatLives) {
+  const CredentialPlan plan = process(3600);
+  get(plan);
+  learn_skew(3600 - 10 * 60);  // ten minutes are left
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  EXPECT_EQ(runs(), 2) << "renewed in the advisory window";
+  // The clock moved, not the program's: its new keys have ten minutes too, and are not renewed at each connection.
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  EXPECT_EQ(runs(), 2);
+  write("broken", "");
+  learn_skew(3600 - 8 * 60);
+  EXPECT_EQ(get(plan), "AKIAkeys") << "what still lives is used";
+  EXPECT_EQ(runs(), 3);
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  EXPECT_EQ(runs(), 3) << "a renewal that failed is not tried again at once";
+  learn_skew(3600 + 60);
+  EXPECT_TRUE(contains(get(plan), "3")) << "dead keys are never used";
+  learn_skew(0);
+}
+
+TEST_F(CredentialStore, OthersGoOnWhileOneRenews) {
+  const CredentialPlan plan = process(3600, 1.0);
+  get(plan);
+  learn_skew(3600 - 10 * 60);
+  std::thread renewing([&] { get(plan); });
+  std::this_thread::sleep_for(milliseconds(300));
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(400));
+  renewing.join();
+  EXPECT_EQ(runs(), 2);
+  learn_skew(0);
+}
+
+TEST_F(CredentialStore, AChildOfForkKeepsWhatItHasAndFetchesByItself) {
+  const CredentialPlan plan = process(3600);
+  const CredentialPlan slow = process(3600, 1.0, "slow");
+  get(plan);
+  std::thread fetching([&] { get(slow); });
+  std::this_thread::sleep_for(milliseconds(300));  // the fork comes in the middle of a fetch
+  const pid_t child = fork();
+  if (child == 0) _exit(get(plan) == "AKIAkeys" && get(slow) == "AKIAslow" ? 0 : 1);
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  fetching.join();
+  EXPECT_EQ(runs(), 1);
+  EXPECT_EQ(runs("slow"), 2);
+}
+
+}  // namespace
+}  // namespace pqmint

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: PostgreSQL
+// To be written.

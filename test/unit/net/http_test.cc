@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: PostgreSQL
+// HTTP against a real server on loopback, and JSON: what comes back, and how each way to fail is told.
+
+#include "net/http.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <thread>
+
+#include "../support.h"
+#include "http_server.h"
+#include "net/json.h"
+
+namespace pqmint {
+namespace {
+
+using std::chrono::milliseconds;
+using test::closed_port;
+using test::contains;
+using test::Heard;
+using test::HttpServer;
+using test::Reply;
+using Manner = Reply::Manner;
+
+class Http : public test::CleanEnvironment {
+ protected:
+  Http() {
+    for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "all_proxy"}) {
+      unsetenv(name);
+    }
+  }
+
+  HttpOutcome send(const HttpRequest& request, milliseconds time = milliseconds(5000)) {
+    return exchange(request, Deadline::in(time), clock_);
+  }
+  HttpOutcome get(const std::string& url, milliseconds time = milliseconds(5000)) {
+    HttpRequest request;
+    request.url = url;
+    return send(request, time);
+  }
+
+  Clock clock_;
+};
+
+HttpServer::Handler always(Reply reply) {
+  return [reply](const Heard&) { return reply; };
+}
+
+TEST_F(Http, SendsWhatItWasTold) {
+  HttpServer server(always({200, "answer", {{"X-Told", "yes"}}}));
+  HttpRequest request;
+  request.method = "PUT";
+  request.url = server.url() + "/a%2Fb/../c?x=1&y=%20";
+  request.add_header("X-Secret", "s3cret");
+  request.body = Secret("");
+  const HttpOutcome outcome = send(request);
+  ASSERT_TRUE(outcome) << outcome.why;
+  EXPECT_EQ(outcome.response.status, 200);
+  EXPECT_EQ(outcome.response.body.reveal(), "answer");
+  EXPECT_EQ(outcome.response.header("x-told"), "yes");
+  const Heard heard = server.heard().at(0);
+  EXPECT_EQ(heard.method, "PUT");
+  EXPECT_EQ(heard.target, "/a%2Fb/../c?x=1&y=%20") << "what is signed must be what is sent";
+  EXPECT_EQ(heard.headers.at("x-secret"), "s3cret");
+  EXPECT_EQ(heard.headers.at("content-length"), "0");
+  EXPECT_EQ(heard.headers.at("host"), "127.0.0.1:" + std::to_string(server.port()));
+  EXPECT_FALSE(heard.headers.contains("expect"));
+  EXPECT_FALSE(heard.headers.contains("content-type"));
+}
+
+TEST_F(Http, APostsBodyIsItsBytes) {
+  HttpServer server(always({}));
+  HttpRequest request;
+  request.method = "POST";
+  request.url = server.url();
+  request.add_header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+  const std::string body = "a=1&b=" + std::string(3000, 'x') + std::string("\0z", 2);
+  request.body = Secret(body);
+  ASSERT_TRUE(send(request));
+  EXPECT_EQ(server.heard().at(0).body, body);
+  EXPECT_EQ(server.heard().at(0).headers.at("content-type"), "application/x-www-form-urlencoded; charset=utf-8");
+}
+
+TEST_F(Http, AnyStatusIsAnAnswer) {
+  HttpServer server(always({404, "<html>", {{"Content-Type", "text/html"}}}));
+  const HttpOutcome outcome = get(server.url());
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome.response.description(), "status 404, text/html, 6 bytes");
+}
+
+TEST_F(Http, InPiecesIsWhole) {
+  HttpServer server(always({200, std::string(500, 'x'), {}, Manner::kInPieces}));
+  const HttpOutcome outcome = get(server.url());
+  ASSERT_TRUE(outcome) << outcome.why;
+  EXPECT_EQ(outcome.response.body.size(), 500u);
+}
+
+TEST_F(Http, EachFaultHasItsName) {
+  const auto fault = [&](Manner manner) {
+    HttpServer server(always({200, std::string(500, 'x'), {}, manner}));
+    return get(server.url(), milliseconds(400)).fault;
+  };
+  EXPECT_EQ(fault(Manner::kTruncated), HttpFault::kBroken);
+  EXPECT_EQ(fault(Manner::kDropped), HttpFault::kBroken);
+  EXPECT_EQ(fault(Manner::kNotHttp), HttpFault::kBroken);
+  EXPECT_EQ(fault(Manner::kSilent), HttpFault::kTimeout);
+  EXPECT_EQ(get("http://127.0.0.1:" + std::to_string(closed_port())).fault, HttpFault::kConnect);
+  EXPECT_EQ(get("ftp://127.0.0.1/").fault, HttpFault::kBroken);
+  EXPECT_EQ(get("http://u:p@127.0.0.1/").fault, HttpFault::kBroken);
+  EXPECT_EQ(get("http://").fault, HttpFault::kBroken);
+  HttpServer endless(always({200, "", {}, Manner::kEndless}));
+  EXPECT_EQ(get(endless.url()).fault, HttpFault::kTooLarge);
+}
+
+TEST_F(Http, NoRedirectIsFollowed) {
+  HttpServer other(always({}));
+  HttpServer server(always({302, "", {{"Location", other.url() + "/"}}}));
+  EXPECT_EQ(get(server.url()).response.status, 302);
+  EXPECT_EQ(other.count(), 0u);
+}
+
+TEST_F(Http, TheAddressThatIsDialledMayBeRefused) {
+  HttpServer server(always({}));
+  HttpRequest request;
+  request.url = "http://localhost:" + std::to_string(server.port());
+  request.is_allowed = [](const sockaddr&) { return false; };
+  EXPECT_EQ(send(request).fault, HttpFault::kRefusedAddress);
+  EXPECT_EQ(server.count(), 0u);
+}
+
+TEST_F(Http, AProxyOnlyWhereItMayBeUsed) {
+  HttpServer server(always({}));
+  HttpServer proxy(always({200, "by proxy"}));
+  set("http_proxy", proxy.url());
+  HttpRequest request;
+  request.url = server.url();
+  EXPECT_EQ(send(request).response.body.reveal(), "");
+  EXPECT_EQ(proxy.count(), 0u);
+  request.may_use_proxy = true;
+  EXPECT_EQ(send(request).response.body.reveal(), "by proxy");
+  EXPECT_EQ(server.count(), 1u);
+  unsetenv("http_proxy");
+}
+
+TEST_F(Http, TheClockIsLearnedFromTheDate) {
+  HttpServer ahead(always({200, "", {{"Date", "Thu, 15 Jan 2099 12:34:56 GMT"}}}));
+  get(ahead.url());
+  EXPECT_TRUE(clock_.learned);
+  EXPECT_NEAR(static_cast<double>(clock_.now()), 4072163696.0, 3);
+  clock_ = {};
+  HttpServer right(always({}));
+  get(right.url());
+  EXPECT_TRUE(clock_.learned);
+  EXPECT_EQ(clock_.skew, 0) << "a second or two is noise";
+  clock_ = {};
+  HttpServer cached(always({200, "", {{"Date", "Thu, 15 Jan 2099 12:34:56 GMT"}, {"Age", "7"}}}));
+  get(cached.url());
+  EXPECT_FALSE(clock_.learned);
+  HttpServer nonsense(always({200, "", {{"Date", "yesterday"}}}));
+  get(nonsense.url());
+  EXPECT_FALSE(clock_.learned);
+}
+
+TEST_F(Http, TriesAgainWhatMayPass) {
+  for (const int status : {429, 500, 502, 503, 504}) {
+    int count = 0;
+    HttpServer server([&](const Heard&) { return Reply{++count < 2 ? status : 200, ""}; });
+    const auto make = [&] {
+      HttpRequest request;
+      request.url = server.url();
+      return request;
+    };
+    const HttpOutcome outcome = exchange_with_retries(make, 3, Deadline::in(milliseconds(8000)), clock_);
+    EXPECT_EQ(outcome.response.status, 200) << status;
+    EXPECT_EQ(count, 2);
+  }
+}
+
+TEST_F(Http, NeverMoreThanItsAttemptsOrItsTime) {
+  int made = 0;
+  HttpServer server(always({503, ""}));
+  const auto make = [&] {
+    ++made;
+    HttpRequest request;
+    request.url = server.url();
+    return request;
+  };
+  EXPECT_EQ(exchange_with_retries(make, 2, Deadline::in(milliseconds(8000)), clock_).response.status, 503);
+  EXPECT_EQ(made, 2);
+  made = 0;
+  HttpServer wrong(always({403, ""}));
+  const auto once = [&] {
+    ++made;
+    HttpRequest request;
+    request.url = wrong.url();
+    return request;
+  };
+  EXPECT_EQ(exchange_with_retries(once, 3, Deadline::in(milliseconds(8000)), clock_).response.status, 403);
+  EXPECT_EQ(made, 1) << "a refusal is final";
+  made = 0;
+  const auto transient = [](const HttpResponse& response) { return response.status == 403; };
+  exchange_with_retries(once, 2, Deadline::in(milliseconds(8000)), clock_, transient);
+  EXPECT_EQ(made, 2);
+  HttpServer silent(always({200, "", {}, Manner::kSilent}));
+  const auto before = std::chrono::steady_clock::now();
+  const auto wait = [&] {
+    HttpRequest request;
+    request.url = silent.url();
+    return request;
+  };
+  EXPECT_EQ(exchange_with_retries(wait, 3, Deadline::in(milliseconds(500)), clock_).fault, HttpFault::kTimeout);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(1500));
+}
+
+TEST_F(Http, TlsIsVerified) {
+  const std::string make =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext "
+      "subjectAltName=DNS:localhost -keyout " +
+      home + "/key.pem -out " + home + "/cert.pem 2>/dev/null";
+  ASSERT_EQ(std::system(make.c_str()), 0);
+  HttpServer server(always({200, "safe"}), "127.0.0.1", 0, home + "/cert.pem", home + "/key.pem");
+  const std::string port = std::to_string(server.port());
+  HttpRequest request;
+  request.url = "https://localhost:" + port;
+  EXPECT_EQ(send(request).fault, HttpFault::kTls) << "the system does not know this authority";
+  request.ca_bundle = home + "/cert.pem";
+  const HttpOutcome outcome = send(request);
+  ASSERT_TRUE(outcome) << outcome.why;
+  EXPECT_EQ(outcome.response.body.reveal(), "safe");
+  request.url = "https://127.0.0.1:" + port;
+  EXPECT_EQ(send(request).fault, HttpFault::kTls) << "the certificate is another name's";
+  request.ca_bundle = home + "/missing.pem";
+  EXPECT_EQ(send(request).fault, HttpFault::kTls);
+}
+
+TEST_F(Http, TheHostsSignalsStayItsOwn) {
+  HttpServer server(always({}));
+  sigset_t before = {}, after = {};
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  get(server.url());
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  EXPECT_EQ(memcmp(&before, &after, sizeof before), 0);
+  struct sigaction action = {};
+  sigaction(SIGALRM, nullptr, &action);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
+}
+
+TEST_F(Http, ThreadsDoNotDisturbEachOther) {
+  HttpServer server([](const Heard& heard) { return Reply{200, heard.target}; });
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&, i] {
+      Clock clock;
+      HttpRequest request;
+      request.url = server.url() + "/" + std::to_string(i);
+      const HttpOutcome outcome = exchange(request, Deadline::in(milliseconds(5000)), clock);
+      good += outcome.response.body.reveal() == "/" + std::to_string(i);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 16);
+}
+
+TEST(Url, Parts) {
+  const auto parts = parse_url("http://[fd00:ec2::254]:8080/a?b");
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(parts->host, "fd00:ec2::254");
+  EXPECT_EQ(parts->authority, "[fd00:ec2::254]:8080");
+  EXPECT_EQ(parts->path, "/a?b");
+  EXPECT_EQ(parse_url("https://h")->port, "443");
+  EXPECT_EQ(parse_url("https://h:443")->authority, "h");
+  EXPECT_EQ(parse_url("https://h:444")->authority, "h:444");
+  EXPECT_EQ(parse_url("http://h")->path, "/");
+  for (const char* bad : {"", "h", "ftp://h/", "http://", "http://u@h/", "http://h:x/", "file:///etc/passwd"}) {
+    EXPECT_FALSE(parse_url(bad)) << bad;
+  }
+}
+
+TEST(Attempts, FromOneToTen) {
+  const auto of = [](const char* text) {
+    const pqmint_setting setting = {"max_attempts", text};
+    return attempts_of(Settings({&setting, 1}));
+  };
+  EXPECT_EQ(of("5"), 5);
+  EXPECT_EQ(of("1"), 1);
+  EXPECT_EQ(of("99"), 10);
+  for (const char* text : {"", "0", "-1", "x", "3x"}) EXPECT_EQ(of(text), 3) << text;
+}
+
+TEST(JsonDocument, OnlyOneWholeObject) {
+  EXPECT_TRUE(parse_json_object(R"({"a":1,"b":{"c":"d"}})"));
+  EXPECT_FALSE(parse_json_object(R"({"a":1,"a":2})"));
+  for (const char* bad : {"", "1", "[]", "{", R"({"a":1} x)", R"({"a":1}{"b":2})", "{'a':1}", R"(// c
+{})"}) {
+    EXPECT_FALSE(parse_json_object(bad)) << bad;
+  }
+  EXPECT_FALSE(parse_json_object(std::string(100'000, '[')));
+  EXPECT_FALSE(parse_json_object("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}"));
+}
+
+TEST(JsonDocument, WrongTypesAreMissing) {
+  const auto object = parse_json_object(R"({"text":"t","number":7,"big":1768500496000,"half":1.5,"o":{"x":"y"}})");
+  ASSERT_TRUE(object);
+  EXPECT_EQ(text_in(*object, "text"), "t");
+  EXPECT_EQ(text_in(*object, "number"), "");
+  EXPECT_EQ(text_in(*object, "none"), "");
+  EXPECT_EQ(number_in(*object, "number"), 7);
+  EXPECT_EQ(number_in(*object, "big"), 1768500496000);
+  EXPECT_EQ(number_in(*object, "half"), std::nullopt);
+  EXPECT_EQ(number_in(*object, "text"), std::nullopt);
+  EXPECT_EQ(text_in(object_in(*object, "o"), "x"), "y");
+  EXPECT_TRUE(object_in(*object, "text").isNull());
+  EXPECT_EQ(text_in(object_in(object_in(*object, "none"), "deeper"), "x"), "");
+  EXPECT_EQ(to_json(object_in(*object, "o")), R"({"x":"y"})");
+}
+
+}  // namespace
+}  // namespace pqmint
