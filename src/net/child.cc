@@ -132,17 +132,19 @@ void close_all_from(unsigned first) {
   for (;;) syscall(SYS_exit_group, status);
 }
 
+void set_default(int signal) {
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  sigaction(signal, &action, nullptr);  // lint: of a process of our own
+}
+
 [[noreturn]] void become_program(const Launch& launch) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (int signal = 1; signal < NSIG; ++signal) {
-    struct sigaction action = {};
-    action.sa_handler = SIG_DFL;
-    sigaction(signal, &action, nullptr);  // lint: of a process of our own
-  }
+  for (int signal = 1; signal < NSIG; ++signal) set_default(signal);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  // The numbers are all above 2: see three_above_standard().
+  // The numbers are all above 2: see move_up().
   dup2(launch.null_fd, 0);
   dup2(launch.output_fd, 1);
   dup2(launch.null_fd, 2);
@@ -155,6 +157,7 @@ void close_all_from(unsigned first) {
 [[noreturn]] void keep(const Launch& launch) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  set_default(SIGCHLD);  // where a host ignores it, the program's end would be lost
   const long program = bare_clone(SIGCHLD);
   if (program == 0) become_program(launch);
   int status = -1;

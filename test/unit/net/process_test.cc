@@ -1,2 +1,214 @@
 // SPDX-License-Identifier: PostgreSQL
-// To be written.
+// Programs that are asked for a credential: how they are started, what they may not do to the host, and what
+// credential_process must print.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <thread>
+
+#include "net/child.h"
+#include "source_fixture.h"
+
+namespace pqmint {
+namespace {
+
+using std::chrono::milliseconds;
+using test::contains;
+using Fault = ChildOutcome::Fault;
+
+ChildOutcome sh(const std::string& script, milliseconds time = milliseconds(10'000),
+                const std::vector<std::string>& more = {}) {
+  return run_child({"sh", "-c", script}, more, Deadline::in(time));
+}
+std::string out_of(const std::string& script) {
+  return std::string(sh(script).output.reveal());
+}
+
+// --- words
+
+TEST(SplitCommand, AsAPosixShellWould) {
+  const auto split = [](const char* text) {
+    const auto words = split_command(text);
+    if (!words) return "! " + words.error().text;
+    std::string out;
+    for (const std::string& word : *words) out += "[" + word + "]";
+    return out;
+  };
+  EXPECT_EQ(split("a b\tc"), "[a][b][c]");
+  EXPECT_EQ(split("  /opt/x --for='a b' \"c \\\"d\\\" $e\" f\\ g ''"), "[/opt/x][--for=a b][c \"d\" $e][f g][]");
+  EXPECT_EQ(split("a~b a#b {x} a=1 !"), "[a~b][a#b][{x}][a=1][!]");
+  for (const char* text : {"a | b", "a & b", "a; b", "a > b", "a < b", "a $b", "a `b`", "(a)", "a *", "a ?", "a [b",
+                           "~/a", "a # b", "a\nb"}) {
+    EXPECT_TRUE(contains(split(text), "sh -c '...'")) << text << ": " << split(text);
+  }
+  for (const char* text : {"a 'b", "a \"b", "a \\", "", "  "}) EXPECT_EQ(split(text)[0], '!') << text;
+}
+
+// --- the child
+
+TEST(Child, GivesItsOutputAndStatus) {
+  const ChildOutcome outcome = sh("printf hello; exit 3");
+  EXPECT_EQ(outcome.fault, Fault::kNone);
+  EXPECT_EQ(outcome.status, 3);
+  EXPECT_EQ(outcome.output.reveal(), "hello");
+  EXPECT_EQ(sh("kill -9 $$").status, 128 + 9);
+  EXPECT_EQ(out_of("cat; pwd"), "/\n");
+  EXPECT_EQ(out_of("echo secret >&2"), "");
+}
+
+TEST(Child, WhatCannotBeStarted) {
+  const Deadline deadline = Deadline::in(milliseconds(5000));
+  EXPECT_EQ(run_child({"no-such-program"}, {}, deadline).fault, Fault::kNotFound);
+  EXPECT_EQ(run_child({"/etc/passwd"}, {}, deadline).fault, Fault::kNotExecutable);
+  EXPECT_EQ(run_child({"/"}, {}, deadline).fault, Fault::kNotExecutable);
+}
+
+TEST(Child, IsBounded) {
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(sh("sleep 30 & sleep 30", milliseconds(300)).fault, Fault::kTimeout);
+  EXPECT_EQ(sh("yes").fault, Fault::kTooMuch);
+  // What stays behind does not hold us up, and ends.
+  const ChildOutcome left = sh("printf done; sleep 30 &");
+  EXPECT_EQ(left.fault, Fault::kNone);
+  EXPECT_EQ(left.output.reveal(), "done");
+  EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(5000));
+  // A megabyte is not too much.
+  EXPECT_EQ(sh("head -c 1048576 /dev/zero").output.size(), 1u << 20);
+}
+
+TEST(Child, TheDeadlineEndsItsChildrenToo) {
+  const std::string mark = ::testing::TempDir() + "pqmint-grandchild-" + std::to_string(getpid());
+  sh("(sleep 1; touch " + mark + ") & sleep 30", milliseconds(200));
+  std::this_thread::sleep_for(milliseconds(1500));
+  EXPECT_FALSE(std::filesystem::exists(mark));
+}
+
+TEST(Child, HasNothingOfTheHosts) {
+  const int open_file = open("/dev/null", O_RDONLY);  // not close-on-exec, as in many a host
+  EXPECT_EQ(out_of("ls /proc/self/fd | wc -l"), "4\n") << "0, 1, 2 and the folder itself";
+  close(open_file);
+  setenv("LD_PRELOAD", "/x/libpqmint.so:/usr/lib/x86_64-linux-gnu/libm.so.6", 1);
+  setenv("LD_LIBRARY_PATH", "/opt/lib/pqmint:/opt/other", 1);
+  setenv("OTHER", "kept", 1);
+  EXPECT_EQ(out_of("echo $LD_PRELOAD $LD_LIBRARY_PATH $OTHER"),
+            "/usr/lib/x86_64-linux-gnu/libm.so.6 /opt/other kept\n");
+  setenv("LD_PRELOAD", "/x/libpqmint.so", 1);
+  EXPECT_EQ(out_of("env | grep -c ^LD_PRELOAD"), "0\n");
+  EXPECT_EQ(std::string(sh("echo $OTHER $MORE", milliseconds(5000), {"OTHER=new", "MORE=1"}).output.reveal()),
+            "new 1\n");
+  for (const char* name : {"LD_PRELOAD", "LD_LIBRARY_PATH", "OTHER"}) unsetenv(name);
+  signal(SIGINT, SIG_IGN);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  EXPECT_EQ(out_of("grep -E '^Sig(Blk|Ign):' /proc/self/status | cut -f2 | sort -u"), "0000000000000000\n");
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  signal(SIGINT, SIG_DFL);
+}
+
+// --- the host
+
+std::atomic<int> g_sigchld = 0;
+
+TEST(Child, TheHostHearsNothing) {
+  signal(SIGCHLD, [](int) { ++g_sigchld; });
+  EXPECT_EQ(out_of("echo 1"), "1\n");
+  EXPECT_EQ(g_sigchld, 0);
+  signal(SIGCHLD, SIG_IGN);
+  EXPECT_EQ(out_of("echo 2"), "2\n");
+  EXPECT_EQ(sh("exit 5").status, 5) << "known even where the kernel reaps children by itself";
+  signal(SIGCHLD, SIG_DFL);
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "no child, and no zombie";
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Child, AHostThatReapsEverybodyTakesNothingFromUs) {
+  std::atomic<bool> over = false;
+  std::atomic<int> stolen = 0;
+  std::thread reaper([&] {
+    while (!over) {
+      if (waitpid(-1, nullptr, WNOHANG) > 0) ++stolen;
+      std::this_thread::yield();
+    }
+  });
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(sh("exit 4").status, 4);
+  over = true;
+  reaper.join();
+  EXPECT_EQ(stolen, 0);
+}
+
+TEST(Child, ManyAtTheSameTime) {
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&, i] { good += out_of("echo " + std::to_string(i)) == std::to_string(i) + "\n"; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 16);
+}
+
+// --- credential_process
+
+class Process : public test::SourceTest {
+ protected:
+  std::string printing(const std::string& document, const std::string& more = "") {
+    const std::string file = write("document", document);
+    setting("command", "sh -c 'cat " + file + more + "'");
+    setting("profile", "p");
+    return told(fetch_process);
+  }
+};
+
+TEST_F(Process, Keys) {
+  EXPECT_EQ(printing(test::keys_document("SessionToken")), "OK ASIA1");
+  const auto found = ask(fetch_process);
+  EXPECT_EQ(found->secret_access_key.reveal(), "s3cret");
+  EXPECT_EQ(found->session_token.reveal(), "s3cret-token");
+  EXPECT_EQ(found->expires, 4072163696);
+  EXPECT_EQ(printing(R"({"Version":1,"AccessKeyId":"AKIA2","SecretAccessKey":"s"})"), "OK AKIA2");
+  EXPECT_EQ(ask(fetch_process)->expires, 0) << "without an expiry they live for ever";
+}
+
+TEST_F(Process, BadDocuments) {
+  EXPECT_TRUE(contains(printing(""), "did not print one JSON object, but 0 bytes"));
+  EXPECT_TRUE(contains(printing("s3cret not json"), "did not print one JSON object"));
+  EXPECT_TRUE(
+      contains(printing(R"({"Version":2,"AccessKeyId":"a","SecretAccessKey":"s"})"), "unsupported version '2'"));
+  EXPECT_TRUE(
+      contains(printing(R"({"Version":"1","AccessKeyId":"a","SecretAccessKey":"s"})"), "unsupported version 'none'"));
+  EXPECT_TRUE(
+      contains(printing(R"({"Version":1,"SecretAccessKey":"s"})"), "missing required key in response: 'AccessKeyId'"));
+  EXPECT_TRUE(
+      contains(printing(R"({"Version":1,"AccessKeyId":"a"})"), "missing required key in response: 'SecretAccessKey'"));
+  EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", "soon")), "no ISO 8601 time"));
+  EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", "2020-01-15T12:34:56Z")), "still expired"));
+}
+
+TEST_F(Process, FaultsNameTheProgramAndNotItsArguments) {
+  const std::string failed = printing("{}", "; exit 3; echo s3cret-argument");
+  EXPECT_TRUE(contains(failed,
+                       "error when retrieving credentials from custom-process: sh (credential_process of profile "
+                       "\"p\") ended with exit status 3; run it by hand to see why"))
+      << failed;
+  setting("command", "no-such-program --token s3cret");
+  EXPECT_TRUE(contains(told(fetch_process), "no-such-program (credential_process of profile \"p\") is not installed"));
+  setting("command", "sleep 30");
+  EXPECT_TRUE(contains(told(fetch_process, milliseconds(200)), "was not done in time"));
+  setting("command", "yes");
+  EXPECT_TRUE(contains(told(fetch_process), "more than 1 MiB"));
+  setting("command", "a | b");
+  EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
+}
+
+TEST_F(Process, InPieces) {
+  setting("command",
+          R"(sh -c 'printf "{\"Version\":1,\"Access"; sleep 0.1; printf "KeyId\":\"A\",\"SecretAccessKey\":\"s\"}"')");
+  EXPECT_EQ(told(fetch_process), "OK A");
+}
+
+}  // namespace
+}  // namespace pqmint
