@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define PQMINT_ABI_VERSION 2u
+#define PQMINT_ABI_VERSION 3u
 
 /* ------------------------------------------------------------------ libpqmint.so -> core.so: mint for a connection */
 
@@ -46,6 +46,7 @@ struct pqmint_request {
   const char* sslrootcert;
   const char* options;
   const char* connect_timeout; /* seconds, as written by the user */
+  int at_terminal; /* a person sits there and wants to log in by device code: `pqmint token`, never a connection */
   const struct pqmint_host* hosts;
   size_t host_count;
 };

@@ -35,7 +35,8 @@ ConninfoCall::ConninfoCall(const char* conninfo) {
   call.expand_dbname = 1;
 }
 
-Result<std::unique_ptr<Inquiry>> Inquiry::make(const Libpq& libpq, const char* conninfo, bool insist) {
+Result<std::unique_ptr<Inquiry>> Inquiry::make(const Libpq& libpq, const char* conninfo, bool insist,
+                                               bool at_terminal) {
   const ConninfoCall asked(conninfo);
   Target target;
   if (!target.resolve(libpq, asked.call)) {
@@ -49,7 +50,9 @@ Result<std::unique_ptr<Inquiry>> Inquiry::make(const Libpq& libpq, const char* c
   const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, asked.call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (!connection) return Error{"out of memory"};
-  connection->user_is_given = user_is_given;
+  // A token is the same for every user of the database.
+  connection->user_is_given = user_is_given || at_terminal;
+  connection->at_terminal = at_terminal;
   ModuleFault fault;
   connection->core = core_module(fault);
   if (!connection->core) return Connection::destroy(connection), Error{fault.text};

@@ -20,8 +20,10 @@ Result<OpenedLibpq> open_libpq();
 /// The answer to one CONNINFO (null: PG* and PGSERVICE decide). Owns the target, the claims and the answer.
 class Inquiry {
  public:
-  /// `insist`: hosts that are recognised are minted for even if a password is given.
-  static Result<std::unique_ptr<Inquiry>> make(const Libpq& libpq, const char* conninfo, bool insist);
+  /// `insist`: hosts that are recognised are minted for even if a password is given. `at_terminal`: a person logs in by
+  /// device code.
+  static Result<std::unique_ptr<Inquiry>> make(const Libpq& libpq, const char* conninfo, bool insist,
+                                               bool at_terminal = false);
   ~Inquiry();
   Inquiry(const Inquiry&) = delete;
   Inquiry& operator=(const Inquiry&) = delete;

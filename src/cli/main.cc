@@ -13,7 +13,8 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: pqmint run [--] PROGRAM [ARG...]          start PROGRAM so that it logs in with cloud tokens\n"
-    "       pqmint token [CONNINFO]                   print a token, for programs that cannot be started so\n"
+    "       pqmint token [--device-code] [CONNINFO]   print a token, for programs that cannot be started so;\n"
+    "                                                 --device-code: log in to Microsoft Entra with a browser\n"
     "       pqmint check [--connect] [--json] [CONNINFO]\n"
     "                                                 say what would be done, and why\n"
     "       pqmint --version\n"

@@ -9,11 +9,13 @@
 
 int token_command(int argc, char** argv) {
   using namespace pqmint;
+  const bool at_terminal = argc > 1 && std::string_view(argv[1]) == "--device-code";
+  if (at_terminal) ++argv, --argc;
   if (argc > 2) return wrong_usage("token takes one CONNINFO; put quotes around it");
   if (argc == 2 && argv[1][0] == '-') return wrong_usage("token has no option \"" + std::string(argv[1]) + "\"");
   const auto libpq = open_libpq();
   if (!libpq) return complain(libpq.error().text);
-  const auto inquiry = Inquiry::make(*libpq->libpq, argc == 2 ? argv[1] : nullptr, true);
+  const auto inquiry = Inquiry::make(*libpq->libpq, argc == 2 ? argv[1] : nullptr, true, at_terminal);
   if (!inquiry) return complain(inquiry.error().text);
   const pqmint_answer& answer = (*inquiry)->answer();
   for (size_t i = 0; i < answer.grant_count; ++i) {

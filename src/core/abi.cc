@@ -118,7 +118,9 @@ void plan_tls_for_all(const pqmint_request& request, Answer& answer) {
 }
 
 // What a connection may wait for its credentials.
-std::chrono::seconds time_limit(std::string_view connect_timeout) {
+std::chrono::seconds time_limit(const pqmint_request& request) {
+  if (request.at_terminal) return std::chrono::minutes(15);  // a device code's own life
+  const std::string_view connect_timeout = view(request.connect_timeout);
   constexpr int64_t kUsual = 30;
   // A program that allows itself ten minutes does not mean that a credential may take as long.
   constexpr int64_t kLongest = 60;
@@ -130,7 +132,7 @@ std::chrono::seconds time_limit(std::string_view connect_timeout) {
 }
 
 const pqmint_answer* mint(const pqmint_request* request) try {
-  const Patience patience{Deadline::in(time_limit(view(request->connect_timeout)))};
+  const Patience patience{Deadline::in(time_limit(*request))};
   auto answer = std::make_unique<Answer>();
   answer->login = view(request->user);
   for (size_t i = 0; i < request->host_count; ++i) {

@@ -130,6 +130,17 @@ bool is_tenant(std::string_view text) {
   });
 }
 
+Error not_a_tenant(std::string_view tenant) {
+  return Error{"the tenant " + quoted(tenant) +
+               " is neither a GUID nor a domain; correct tenant_id= in the token spec, or AZURE_TENANT_ID"};
+}
+
+/// Debian's libcurl has its own idea of where the roots are, and asks OpenSSL's variable no more.
+std::string_view roots_of_the_user() {
+  const std::string_view roots = variable("SSL_CERT_FILE");
+  return roots.empty() ? variable("CURL_CA_BUNDLE") : roots;
+}
+
 /// A configured source gives a plan, one that is not set up gives nothing and leaves a line in the trail.
 using Answer = std::optional<Result<CredentialPlan>>;
 
@@ -144,10 +155,7 @@ class Chain {
         trail_(trail) {}
 
   Result<std::vector<CredentialPlan>> plans(const std::vector<Member>& members) {
-    if (!is_tenant(tenant_id_)) {
-      return Error{"the tenant " + quoted(tenant_id_) +
-                   " is neither a GUID nor a domain; correct tenant_id= in the token spec, or AZURE_TENANT_ID"};
-    }
+    if (!is_tenant(tenant_id_)) return not_a_tenant(tenant_id_);
     std::vector<CredentialPlan> out;
     for (const Member member : members) {
       auto found = plan(member, members.size() == 1);
@@ -191,9 +199,7 @@ class Chain {
     plan.set("tenant_id", tenant_id_);
     plan.set("client_id", client_id_);
     plan.set("authority", authority_);
-    // Debian's libcurl has its own idea of where the roots are, and asks OpenSSL's variable no more.
-    const std::string_view roots = variable("SSL_CERT_FILE");
-    plan.set("ca_bundle", roots.empty() ? variable("CURL_CA_BUNDLE") : roots);
+    plan.set("ca_bundle", roots_of_the_user());
     return plan;
   }
 
@@ -295,6 +301,26 @@ Result<std::vector<CredentialPlan>> plan_entra(const EntraWish& wish, std::strin
   const auto members = chosen_members();
   if (!members) return members.error();
   return Chain(wish, std::move(*scope), std::move(*authority), trail).plans(*members);
+}
+
+Result<CredentialPlan> plan_device_code(const EntraWish& wish, std::string_view host, HostKind kind) {
+  constexpr std::string_view kAzureCliClient = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+  const Cloud& cloud = cloud_of(host);
+  auto scope = scope_for(wish, host, kind, cloud);
+  if (!scope) return scope.error();
+  auto authority = authority_for(cloud);
+  if (!authority) return authority.error();
+  const std::string_view tenant =
+      wish.tenant_id.empty() ? variable("AZURE_TENANT_ID") : std::string_view(wish.tenant_id);
+  if (!is_tenant(tenant)) return not_a_tenant(tenant);
+  CredentialPlan plan;
+  plan.source = "device-code";
+  plan.set("scope", *scope);
+  plan.set("authority", *authority);
+  plan.set("tenant_id", tenant.empty() ? "organizations" : tenant);
+  plan.set("client_id", wish.client_id.empty() ? kAzureCliClient : std::string_view(wish.client_id));
+  plan.set("ca_bundle", roots_of_the_user());
+  return plan;
 }
 
 Error no_entra_token(const Trail& trail) {

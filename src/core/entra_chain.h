@@ -29,6 +29,10 @@ struct EntraWish {
 Result<std::vector<CredentialPlan>> plan_entra(const EntraWish& wish, std::string_view host, HostKind kind,
                                                Trail& trail);
 
+/// A login by a person at a terminal, instead of the chain. Without tenant and client: any organisation, and the Azure
+/// CLI's own public client.
+Result<CredentialPlan> plan_device_code(const EntraWish& wish, std::string_view host, HostKind kind);
+
 /// What to say when all of them were absent: every source with its reason.
 Error no_entra_token(const Trail& trail);
 

@@ -154,6 +154,10 @@ class Granting {
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
     grant_.is_explicit = endpoint.service == Service::kNone;
+    if (grant_.service != Service::kEntra && request_.at_terminal) {
+      return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
+                  " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");
+    }
     if (grant_.service == Service::kRds && spec_.expires_in != 0) {
       return fail("expires_in= in the token spec is for DSQL only; RDS takes no token that lives longer than 900 s");
     }
@@ -270,9 +274,18 @@ class Granting {
     if (fetched_at < patience_.since) grant_.remembered = std::make_shared<const CredentialPlan>(std::move(plan));
   }
 
+  Result<std::vector<CredentialPlan>> token_plans(Trail& trail) const {
+    if (!request_.at_terminal) return plan_entra(spec_.entra, subject_.name, grant_.kind, trail);
+    auto plan = plan_device_code(spec_.entra, subject_.name, grant_.kind);
+    if (!plan) return plan.error();
+    std::vector<CredentialPlan> only;
+    only.push_back(std::move(*plan));
+    return only;
+  }
+
   bool fetch_token() {
     Trail& trail = grant_.credential_trail;
-    auto plans = plan_entra(spec_.entra, subject_.name, grant_.kind, trail);
+    auto plans = token_plans(trail);
     if (!plans) return fail(plans.error());
     for (CredentialPlan& plan : *plans) {
       const auto fetched = stored_credentials(plan, patience_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 // net's side of the seam: a pqmint_fetch comes in, is handed to the source that it names, and what was found goes out.
 
+#include <openssl/err.h>
 #include <pqmint/abi.h>
 
 #include <exception>
@@ -33,6 +34,7 @@ constexpr NamedSource kSources[] = {
     {"client-certificate", fetch_client_certificate},
     {"workload-identity", fetch_workload_identity},
     {"managed-identity", fetch_managed_identity},
+    {"device-code", fetch_device_code},
     {"azure-cli", fetch_azure_cli},
     {"azure-powershell", fetch_azure_powershell},
     {"azure-developer-cli", fetch_azure_developer_cli},
@@ -60,7 +62,10 @@ const char* or_null(const Secret& secret) {
 const pqmint_fetched* fetch(const pqmint_fetch* what) try {
   auto answer = std::make_unique<Answer>();
   Clock clock{what->skew, false};
+  // What OpenSSL leaves in this thread's queue of errors would be taken for libpq's own by its next call of TLS.
+  ERR_set_mark();
   auto fetched = ask(*what, clock);
+  ERR_pop_to_mark();
   answer->skew_known = clock.learned;
   answer->skew = clock.skew;
   if (!fetched) {

@@ -13,7 +13,8 @@ Result<Fetched> fetch_assume_role(const Query& query) {
   // botocore passes over what is no whole number, and STS then takes its own default of an hour.
   const std::string_view duration = query.settings["duration_seconds"];
   if (std::ranges::all_of(duration, [](char c) { return c >= '0' && c <= '9'; })) form.add("DurationSeconds", duration);
-  return ask_sts(form, query);
+  const char* const token = query.signer->session_token;
+  return ask_sts(form, query, token != nullptr ? token : "");
 }
 
 }  // namespace pqmint

@@ -16,7 +16,7 @@ struct Partition {
   std::string_view dual_stack_suffix;  // empty: there is none
 };
 
-// By prefix, for new regions open every year. The commercial partition takes what is left.
+// By form, for new regions open every year: the prefix, a word, a number. The commercial partition takes what is left.
 constexpr Partition kPartitions[] = {
     {"cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
     {"us-gov-", "amazonaws.com", "api.aws"},
@@ -24,13 +24,21 @@ constexpr Partition kPartitions[] = {
     {"us-isob-", "sc2s.sgov.gov", "api.aws.scloud"},
     {"eu-isoe-", "cloud.adc-e.uk", ""},
     {"us-isof-", "csp.hci.ic.gov", ""},
-    {"eusc-", "amazonaws.eu", "api.amazonwebservices.eu"},
+    {"eusc-de-", "amazonaws.eu", "api.amazonwebservices.eu"},
     {"", "amazonaws.com", "api.aws"},
 };
 
+/// botocore's \w+-\d+; the characters are those of a region's name already.
+bool is_word_and_number(std::string_view text) {
+  const size_t dash = text.find('-');
+  return dash != text.npos && dash > 0 && dash + 1 < text.size() &&
+         text.find_first_not_of("0123456789", dash + 1) == text.npos;
+}
+
 const Partition& partition_of(std::string_view region) {
   for (const Partition& partition : kPartitions) {
-    if (region.starts_with(partition.region_prefix)) return partition;
+    const std::string_view prefix = partition.region_prefix;
+    if (region.starts_with(prefix) && is_word_and_number(region.substr(prefix.size()))) return partition;
   }
   return kPartitions[std::size(kPartitions) - 1];
 }
@@ -64,9 +72,13 @@ std::string signin_host(const Partition& partition, std::string_view region) {
   return "signin." + front + "." + std::string(partition.suffix);
 }
 
-std::string without_slash(std::string_view url) {
-  while (url.ends_with('/')) url.remove_suffix(1);
-  return std::string(url);
+/// STS is called at the URL itself, so a path keeps the slash at its end, as in botocore; the others go on from it.
+std::string own_url(AwsService service, std::string_view url) {
+  std::string_view bare = url;
+  while (bare.ends_with('/')) bare.remove_suffix(1);
+  const size_t scheme = bare.find("://");
+  const bool has_path = scheme != bare.npos && bare.find('/', scheme + 3) != bare.npos;
+  return std::string(service == AwsService::kSts && has_path ? url : bare);
 }
 
 }  // namespace
@@ -84,7 +96,7 @@ Result<AwsEndpoint> aws_endpoint(AwsService service, std::string_view region, co
   }
   const std::string signing_region(is_global ? "us-east-1" : region);
   if (const std::string_view own = settings[traits.setting]; !own.empty()) {
-    return AwsEndpoint{without_slash(own), signing_region};
+    return AwsEndpoint{own_url(service, own), signing_region};
   }
   const bool fips = settings.is("use_fips_endpoint");
   const bool dual_stack = settings.is("use_dualstack_endpoint");
@@ -92,7 +104,9 @@ Result<AwsEndpoint> aws_endpoint(AwsService service, std::string_view region, co
 
   const Partition& partition = partition_of(signing_region);
   if (dual_stack && partition.dual_stack_suffix.empty()) {
-    return Error{"there are no dual-stack endpoints in " + signing_region + "; unset AWS_USE_DUALSTACK_ENDPOINT"};
+    return Error{std::string(fips ? "FIPS and DualStack are enabled, but this partition does not support one or both"
+                                  : "DualStack is enabled but this partition does not support DualStack") +
+                 " (" + signing_region + "); unset AWS_USE_DUALSTACK_ENDPOINT (use_dualstack_endpoint)"};
   }
   const std::string_view suffix = dual_stack ? partition.dual_stack_suffix : partition.suffix;
   if (service == AwsService::kSignin && !fips && !dual_stack) {

@@ -18,7 +18,7 @@
 namespace pqmint {
 namespace {
 
-constexpr std::chrono::seconds kPatience{13};
+constexpr std::chrono::seconds kPatience{10};
 
 Fetched absent(std::string why) {
   Fetched none;
@@ -27,12 +27,21 @@ Fetched absent(std::string why) {
   return none;
 }
 
-/// Nothing but what a scope or a tenant is made of becomes part of a command.
-bool is_plain(std::string_view text) {
-  return std::ranges::all_of(text, [](unsigned char c) {
+/// Nothing but what a scope or a tenant is made of becomes part of a command, and nothing that looks like an option.
+bool is_plain(std::string_view text, std::string_view marks) {
+  return !text.starts_with('-') && std::ranges::all_of(text, [&](unsigned char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("-_.:/").find(static_cast<char>(c)) != std::string_view::npos;
+           marks.find(static_cast<char>(c)) != std::string_view::npos;
   });
+}
+
+/// "AADSTS50076": Entra's own code, if the tool tells one. The words around it may hold anything, a token too.
+std::string code_in(std::string_view output) {
+  constexpr std::string_view kName = "AADSTS";
+  const size_t at = output.find(kName);
+  if (at == output.npos) return "";
+  const std::string_view rest = output.substr(at);
+  return std::string(rest.substr(0, std::min(rest.find_first_not_of("0123456789", kName.size()), kName.size() + 9)));
 }
 
 /// az of old writes the time of its own clock, without a zone: "2026-01-15 13:34:56.000000".
@@ -51,22 +60,37 @@ struct Tool {
   const char* log_in;
 };
 
-/// The tool's answer as JSON; an absence if it gave none.
+/// Why the tool gave no answer, and what to do.
+std::string failure_of(const Tool& tool, const ChildOutcome& child) {
+  const std::string name = tool.name;
+  const std::string what = name + " " + child.description();
+  switch (child.fault) {
+    case ChildOutcome::Fault::kNotFound:
+      return name + " is not installed (" + tool.install + ")";
+    case ChildOutcome::Fault::kNone:
+      break;
+    case ChildOutcome::Fault::kTimeout:
+      return what + "; run it by hand to see why, or raise connect_timeout";
+    default:
+      return what;
+  }
+  if (const std::string code = code_in(child.output.reveal()); !code.empty())
+    return what + " and says " + code + "; run " + tool.log_in;
+  return what + "; is somebody logged in? Run " + tool.log_in;
+}
+
+/// The tool's answer as JSON; if it gave none, `why` says so.
 Result<Json::Value> ask(const Tool& tool, const std::vector<std::string>& argv, const Query& query, std::string& why) {
-  for (const char* setting : {"scope", "tenant_id"}) {
-    if (!is_plain(query.settings[setting])) {
-      return Error{std::string(setting) +
-                   "= in the token spec has a character that none has: " + shown(query.settings[setting], 60)};
-    }
+  // The SDKs' own rules (spec/azure.md 2.11).
+  for (const auto& [setting, marks] : {std::pair{"scope", "-_.:/"}, {"tenant_id", "-."}}) {
+    const std::string_view value = query.settings[setting];
+    if (is_plain(value, marks)) continue;
+    return Error{std::string(setting) + "= in the token spec has a character that none has: " + shown(value, 60)};
   }
   const ChildOutcome child = run_child(argv, {"AZURE_CORE_NO_COLOR=true", "AZURE_CORE_ONLY_SHOW_ERRORS=true"},
                                        query.deadline.no_later_than(kPatience));
-  if (child.fault == ChildOutcome::Fault::kNotFound) {
-    why = std::string(tool.name) + " is not installed (" + tool.install + ")";
-    return Json::Value();
-  }
   if (!child.succeeded()) {
-    why = std::string(tool.name) + " " + child.description() + "; is somebody logged in? Run " + tool.log_in;
+    why = failure_of(tool, child);
     return Json::Value();
   }
   const auto document = parse_json_object(child.output.reveal());
@@ -83,7 +107,9 @@ Result<Fetched> token_of(const Tool& tool, std::string_view token, std::optional
     return absent(std::string(tool.name) + " printed no token that can be read; run " + tool.log_in);
   if (*expires <= now) return absent(std::string(tool.name) + " printed a token that has expired; run " + tool.log_in);
   const int64_t life = *expires - now;
-  return entra_token(token, *expires, now + (life - life / 4));
+  auto found = entra_token(token, *expires, now + (life - life / 4));
+  if (!found) return absent(std::string(tool.name) + ": " + found.error().text);
+  return found;
 }
 
 /// -EncodedCommand wants base64 of UTF-16.
@@ -134,6 +160,7 @@ Result<Fetched> fetch_azure_powershell(const Query& query) {
   // From 2.17 the switch exists, from 5.0 the token is a SecureString in any case.
   const std::string script =
       "$ErrorActionPreference = 'Stop'\n"
+      "$WarningPreference = 'SilentlyContinue'\n"  // warnings would go to stdout, before the JSON
       "$m = Import-Module Az.Accounts -MinimumVersion 2.2.0 -PassThru\n"
       "$a = @{ ResourceUrl = '" +
       resource_of(query.settings["scope"]) + "' }\n" +

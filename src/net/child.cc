@@ -4,7 +4,8 @@
 // Between the host and the program stands a keeper: a copy of this process made by a bare clone() whose end raises no
 // signal, so that neither the host's SIGCHLD handler nor its waitpid(-1) ever hears of it. (An exec would turn the
 // signal back into SIGCHLD; that is why the keeper execs nothing, and the program is the keeper's child.) The keeper
-// leads a process group of its own, by which all of it is ended.
+// leads a session of its own: a group by which all of it is ended, and no terminal at which a program could wait for
+// a password until the deadline.
 
 #include "net/child.h"
 
@@ -17,19 +18,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace pqmint {
 namespace {
 
 constexpr size_t kMaxOutput = 1 << 20;
 /// A program that leaves something running behind keeps its stdout open. What it wrote itself is there by then.
-constexpr int kGrace = 100;  // ms
+constexpr std::chrono::milliseconds kGrace{100};
 
 // --- what to run, made ready beforehand: between clone and exec nothing may be allocated
 
@@ -46,13 +49,18 @@ std::string find_program(const std::string& name, ChildOutcome::Fault& fault) {
     if (access(path.c_str(), F_OK) == 0) fault = ChildOutcome::Fault::kNotExecutable;
     return false;
   };
-  if (name.find('/') != name.npos) return accept(name) ? name : "";
+  if (name.find('/') != name.npos) {
+    // The program starts in another folder than the host's.
+    std::error_code error;
+    const std::string path = std::filesystem::absolute(name, error);
+    return !error && accept(path) ? path : "";
+  }
   const char* path = getenv("PATH");
   std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
   for (;;) {
     const size_t end = std::min(rest.find(':'), rest.size());
-    // An empty entry is the current folder, which is no place to look for programs that get credentials.
-    if (end > 0) {
+    // The current folder is no place to look for programs that get credentials.
+    if (rest.starts_with('/')) {
       const std::string candidate = std::string(rest.substr(0, end)) + "/" + name;
       if (accept(candidate)) return candidate;
     }
@@ -61,16 +69,18 @@ std::string find_program(const std::string& name, ChildOutcome::Fault& fault) {
   }
 }
 
-/// A list such as LD_PRELOAD's without the entries that are ours.
-std::string without(std::string_view list, bool (*is_ours)(std::string_view entry)) {
+/// A list such as LD_PRELOAD's without the entries that are ours; untouched if there are none.
+std::string without(std::string_view list, const char* separators, bool (*is_ours)(std::string_view entry)) {
   std::string out;
-  while (!list.empty()) {
-    const size_t end = std::min(list.find_first_of(": "), list.size());
-    const std::string_view entry = list.substr(0, end);
+  bool found = false;
+  for (std::string_view rest = list; !rest.empty();) {
+    const size_t end = std::min(rest.find_first_of(separators), rest.size());
+    const std::string_view entry = rest.substr(0, end);
+    found = found || is_ours(entry);
     if (!entry.empty() && !is_ours(entry)) out.append(out.empty() ? "" : ":").append(entry);
-    list.remove_prefix(std::min(end + 1, list.size()));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
-  return out;
+  return found ? out : std::string(list);
 }
 
 bool is_our_library(std::string_view entry) {
@@ -92,7 +102,8 @@ std::vector<std::string> environment_for(const std::vector<std::string>& more) {
     if (std::ranges::any_of(more, [&](const std::string& each) { return name_of(each) == name; })) continue;
     if (name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH") {
       const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
-      const std::string kept = without(value, name == "LD_PRELOAD" ? is_our_library : is_our_folder);
+      const std::string kept =
+          name == "LD_PRELOAD" ? without(value, ": ", is_our_library) : without(value, ":;", is_our_folder);
       if (!kept.empty()) out.push_back(std::string(name) + "=" + kept);
     } else {
       out.emplace_back(text);
@@ -110,6 +121,10 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 // --- the keeper and the program: only bare system calls, for other threads' locks may be taken for good here
 
+/// In place of a status as waitpid() gives it.
+constexpr int kNoProgram = -1;
+constexpr int kNotExecuted = -2;
+
 struct Launch {
   const char* path;
   char* const* argv;
@@ -123,9 +138,20 @@ long bare_clone(unsigned long flags) {
   return syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
 }
 
-void close_all_from(unsigned first) {
-  if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
-  for (unsigned fd = first; fd < 4096; ++fd) close(static_cast<int>(fd));
+/// Where the kernel has no close_range() (before 5.9), as far as a walk is bearable.
+constexpr rlim_t kMaxWalk = 65536;
+
+void close_between(unsigned first, unsigned last) {
+  if (first > last || syscall(SYS_close_range, first, last, 0) == 0) return;
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  last = std::min(last, static_cast<unsigned>(std::min(limit.rlim_cur, kMaxWalk)));
+  for (unsigned fd = first; fd <= last; ++fd) close(static_cast<int>(fd));
+}
+
+void report(int fd, int status) {
+  while (write(fd, &status, sizeof status) < 0 && errno == EINTR) {
+  }
 }
 
 [[noreturn]] void leave(int status) {
@@ -148,25 +174,29 @@ void set_default(int signal) {
   dup2(launch.null_fd, 0);
   dup2(launch.output_fd, 1);
   dup2(launch.null_fd, 2);
-  close_all_from(3);
-  if (chdir("/") != 0) leave(127);
-  execve(launch.path, launch.argv, launch.envp);
+  dup3(launch.status_fd, 3, O_CLOEXEC);  // fails if it is 3, which is as good
+  close_between(4, ~0u);
+  if (chdir("/") == 0) execve(launch.path, launch.argv, launch.envp);
+  report(3, kNotExecuted);
   leave(127);
 }
 
 [[noreturn]] void keep(const Launch& launch) {
-  setpgid(0, 0);
+  setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   set_default(SIGCHLD);  // where a host ignores it, the program's end would be lost
   const long program = bare_clone(SIGCHLD);
   if (program == 0) become_program(launch);
-  int status = -1;
+  // What the host closes now must be closed: a connection, for its peer.
+  const auto kept = static_cast<unsigned>(launch.status_fd);
+  close_between(0, kept - 1);
+  close_between(kept + 1, ~0u);
+  int status = kNoProgram;
   if (program > 0) {
     while (waitpid(static_cast<pid_t>(program), &status, 0) < 0 && errno == EINTR) {
     }
   }
-  while (write(launch.status_fd, &status, sizeof status) < 0 && errno == EINTR) {
-  }
+  report(launch.status_fd, status);
   leave(0);
 }
 
@@ -205,6 +235,12 @@ bool open_pipe(Descriptor& reading, Descriptor& writing) {
   return move_up(reading) && move_up(writing);
 }
 
+/// Ends the keeper first, which starts nothing any more then, and with its group whatever it has started.
+void end_all(pid_t keeper) {
+  kill(keeper, SIGKILL);
+  kill(-keeper, SIGKILL);
+}
+
 void reap(pid_t keeper) {
   while (waitpid(keeper, nullptr, __WALL) < 0 && errno == EINTR) {
   }
@@ -215,6 +251,14 @@ bool read_some(int fd, std::vector<char>& out, size_t& size) {
   const ssize_t count = read(fd, out.data() + size, out.size() - size);
   if (count > 0) size += static_cast<size_t>(count);
   return count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+/// "NAME=...", whose value may be a secret that must not be taken for a program's name and shown.
+bool is_assignment(std::string_view word) {
+  const std::string_view name = word.substr(0, word.find('='));
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return name.size() < word.size() && !name.empty() && is_letter(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
 }  // namespace
@@ -264,6 +308,9 @@ Result<std::vector<std::string>> split_command(std::string_view command) {
   }
   if (in_word) words.push_back(std::move(word));
   if (words.empty()) return Error{"the command is empty"};
+  if (is_assignment(words.front())) {
+    return Error{"it begins with a variable, which only a shell could set; write sh -c '...' around the command"};
+  }
   return words;
 }
 
@@ -310,23 +357,17 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (keeper < 0) return outcome;
   const pid_t pid = static_cast<pid_t>(keeper);
-  // From both sides, so that the group is there whoever comes first.
-  setpgid(pid, pid);
   output_out.reset();
   status_out.reset();
 
   outcome.fault = ChildOutcome::Fault::kTimeout;
+  Deadline end = deadline;
   size_t size = 0;
   bool is_open = true, has_ended = false;
-  int grace = -1;  // ms left to drain stdout once the program has ended
-  int status = -1;
-  while (is_open || !has_ended) {
-    const int left = static_cast<int>(deadline.left().count());
-    if (left == 0 || (has_ended && grace == 0)) break;
+  int status = kNoProgram;
+  while ((is_open || !has_ended) && !end.over()) {
     pollfd waiting[] = {{is_open ? output_in.get() : -1, POLLIN, 0}, {has_ended ? -1 : status_in.get(), POLLIN, 0}};
-    const int ready = poll(waiting, 2, has_ended ? std::min(left, grace) : left);
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0 && has_ended) break;
+    if (poll(waiting, 2, static_cast<int>(end.left().count())) < 0) continue;
     if (waiting[0].revents != 0) is_open = read_some(output_in.get(), bytes, size);
     if (size > kMaxOutput) {
       outcome.fault = ChildOutcome::Fault::kTooMuch;
@@ -334,14 +375,16 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
     }
     if (waiting[1].revents != 0) {
       has_ended = true;
-      grace = kGrace;
-      if (read(status_in.get(), &status, sizeof status) != sizeof status) status = -1;
+      end = deadline.no_later_than(kGrace);
+      if (read(status_in.get(), &status, sizeof status) != sizeof status) status = kNoProgram;
     }
   }
-  kill(-pid, SIGKILL);
+  if (!has_ended || size > kMaxOutput) end_all(pid);
   reap(pid);
   if (has_ended && outcome.fault == ChildOutcome::Fault::kTimeout) {
-    outcome.fault = status == -1 ? ChildOutcome::Fault::kNoProcess : ChildOutcome::Fault::kNone;
+    outcome.fault = status == kNoProgram     ? ChildOutcome::Fault::kNoProcess
+                    : status == kNotExecuted ? ChildOutcome::Fault::kNotExecutable
+                                             : ChildOutcome::Fault::kNone;
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     outcome.output = Secret(std::string_view(bytes.data(), size));
   }

@@ -32,7 +32,8 @@ struct ChildOutcome {
 
 /// Runs `argv` to its end: found by PATH, in the folder "/", with nothing on stdin and nobody to read its stderr, which
 /// may hold secrets. `more` are variables (NAME=value) beside or in place of the host's own. Killed with all that it
-/// has started at the deadline, or when it writes more than 1 MiB. Thread-safe.
+/// has started at the deadline, or when it writes more than 1 MiB; what it leaves running at its own end goes on, and
+/// is not waited for. Thread-safe.
 ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<std::string>& more,
                        const Deadline& deadline);
 

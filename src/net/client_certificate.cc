@@ -3,6 +3,7 @@
 // Microsoft Entra goes out (spec/azure.md 2.8).
 
 #include <json/value.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -36,6 +37,15 @@ using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
 
+/// Errors that are left in the thread's queue would be taken for libpq's own by its next TLS call.
+class QuietErrors {
+ public:
+  QuietErrors() { ERR_set_mark(); }
+  ~QuietErrors() { ERR_pop_to_mark(); }
+  QuietErrors(const QuietErrors&) = delete;
+  QuietErrors& operator=(const QuietErrors&) = delete;
+};
+
 /// What the file holds: the key, its own certificate first, the others as they stand.
 struct Identity {
   Key key;
@@ -64,7 +74,7 @@ Identity read_pem(std::string_view bytes, std::string_view password) {
   return found;
 }
 
-Identity read_pfx(std::string_view bytes, const std::string& password) {
+Identity read_pfx(std::string_view bytes, const Secret& password) {
   Identity found;
   const Bio bio = bio_of(bytes);
   const std::unique_ptr<PKCS12, Free<PKCS12_free>> file(bio ? d2i_PKCS12_bio(bio.get(), nullptr) : nullptr);
@@ -107,8 +117,12 @@ Result<Identity> read_identity(const Settings& settings) {
   if (!bytes) return Error{bytes.error().text + "; check AZURE_CLIENT_CERTIFICATE_PATH"};
   const bool pem = looks_like_pem(bytes->reveal());
   const Secret password(settings["certificate_password"]);
-  Identity found =
-      pem ? read_pem(bytes->reveal(), password.reveal()) : read_pfx(bytes->reveal(), std::string(password.reveal()));
+  Identity found = pem ? read_pem(bytes->reveal(), password.reveal()) : read_pfx(bytes->reveal(), password);
+  if (!found.key && !pem && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_UNSUPPORTED) {
+    return Error{shown_path +
+                 " is encrypted in an old way (RC2) that OpenSSL 3 does not read; write it anew as PEM: openssl pkcs12 "
+                 "-legacy -in FILE -out NEW.pem"};
+  }
   if (!found.key) {
     return Error{shown_path + " has no private key that can be read" +
                  (password.empty() ? "; if it is encrypted, set AZURE_CLIENT_CERTIFICATE_PASSWORD"
@@ -144,6 +158,7 @@ std::string sign_ps256(EVP_PKEY* key, std::string_view text) {
 }  // namespace
 
 Result<Fetched> fetch_client_certificate(const Query& query) {
+  const QuietErrors quiet;
   const auto identity = read_identity(query.settings);
   if (!identity) return identity.error();
   Json::Value header, payload;

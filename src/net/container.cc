@@ -4,7 +4,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/shown.h"
 #include "net/http.h"
@@ -18,9 +20,10 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::string_view kEcsAgent = "http://169.254.170.2";
-/// botocore's own numbers.
+/// botocore's own numbers: for one attempt, how many, and between two of them.
 constexpr milliseconds kTimeout{2000};
 constexpr int kAttempts = 3;
+constexpr milliseconds kPause{1000};
 constexpr size_t kMaxToken = 64 * 1024;
 
 /// Where a token may go without TLS: loopback, and the agents' fixed addresses.
@@ -39,7 +42,7 @@ bool is_agent(const sockaddr& address) {
 
 /// The name must say it too: one that merely resolves to loopback today may resolve to something else tomorrow.
 bool is_agents_name(const std::string& host) {
-  if (host == "localhost") return true;
+  if (strcasecmp(host.c_str(), "localhost") == 0) return true;
   sockaddr_storage address = {};
   auto& v4 = reinterpret_cast<sockaddr_in&>(address);
   auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
@@ -53,57 +56,85 @@ bool is_agents_name(const std::string& host) {
   return is_agent(reinterpret_cast<const sockaddr&>(address));
 }
 
-Result<HttpRequest> request_for(const Settings& settings) {
-  HttpRequest request;
+/// Who is asked, and how.
+struct Agent {
+  std::string url;
+  std::string name;  // "http://169.254.170.2 (VARIABLE)": without the path, by which ECS tells its tasks apart
+  bool (*is_allowed)(const sockaddr& address) = nullptr;
+  Secret token;
+};
+
+Result<Agent> agent_of(const Settings& settings) {
+  Agent agent;
   const std::string_view relative = settings["relative_uri"];
-  request.url = relative.empty() ? std::string(settings["full_uri"]) : std::string(kEcsAgent).append(relative);
-  const auto parts = parse_url(request.url);
-  const char* variable =
+  agent.url = relative.empty() ? std::string(settings["full_uri"]) : std::string(kEcsAgent).append(relative);
+  const std::string variable =
       relative.empty() ? "AWS_CONTAINER_CREDENTIALS_FULL_URI" : "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+  const auto parts = parse_url(agent.url);
   if (!parts || (!relative.empty() && parts->host != "169.254.170.2")) {
-    return Error{std::string(variable) + " is \"" + shown(relative.empty() ? request.url : relative, 80) +
-                 "\", which makes no usable URL; correct or unset it"};
+    return Error{variable + " makes no usable URL; " +
+                 (relative.empty() ? "write one with http:// or https://" : "write a path that begins with /") +
+                 ", or unset it"};
   }
+  agent.name = parts->scheme + "://" + shown(parts->authority, 80) + " (" + variable + ")";
   if (parts->scheme == "http") {
     if (!is_agents_name(parts->host)) {
-      return Error{
-          "unsupported host '" + shown(parts->host, 80) +
-          "' in AWS_CONTAINER_CREDENTIALS_FULL_URI: can only retrieve metadata from a loopback address or one of "
-          "these hosts: 169.254.170.2, 169.254.170.23, fd00:ec2::23, localhost; use https for any other"};
+      return Error{"unsupported host '" + shown(parts->host, 80) + "' in " + variable +
+                   ": can only retrieve metadata from a loopback address or one of these hosts: 169.254.170.2, "
+                   "169.254.170.23, fd00:ec2::23, localhost; use https for any other"};
     }
-    request.is_allowed = is_agent;
+    agent.is_allowed = is_agent;
   }
-  request.add_header("Accept", "application/json");
-
-  Secret token(settings["authorization_token"]);
+  agent.token = Secret(settings["authorization_token"]);
   if (const std::string_view file = settings["authorization_token_file"]; !file.empty()) {
     auto read = read_small_file(std::string(file), kMaxToken);
     if (!read) return Error{read.error().text + "; check AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
-    token = std::move(*read);
+    agent.token = std::move(*read);
   }
-  if (token.reveal().find_first_of("\r\n") != std::string_view::npos) {
+  constexpr std::string_view kIllegal("\r\n\0", 3);
+  if (agent.token.reveal().find_first_of(kIllegal) != std::string_view::npos) {
     return Error{
         "auth token value is not a legal header value: AWS_CONTAINER_AUTHORIZATION_TOKEN (or its file) holds a line "
         "end; write it without one"};
   }
-  if (!token.empty()) request.add_header("Authorization", token.reveal());
-  return request;
+  return agent;
+}
+
+bool is_worth_another_try(const HttpOutcome& outcome) {
+  switch (outcome.fault) {
+    case HttpFault::kNone:
+      return outcome.response.status == 429 || outcome.response.status >= 500;
+    case HttpFault::kConnect:
+    case HttpFault::kTimeout:
+    case HttpFault::kBroken:
+      return true;
+    default:
+      return false;
+  }
+}
+
+HttpOutcome ask(const Agent& agent, const Deadline& deadline) {
+  HttpRequest request;
+  request.url = agent.url;
+  request.is_allowed = agent.is_allowed;
+  request.add_header("Accept", "application/json");
+  if (!agent.token.empty()) request.add_header("Authorization", agent.token.reveal());
+  Clock agents_own;  // this machine's, and nothing to learn from
+  for (int attempt = 1;; ++attempt) {
+    HttpOutcome outcome = exchange(request, deadline.no_later_than(kTimeout), agents_own);
+    if (attempt == kAttempts || !is_worth_another_try(outcome) || deadline.left() <= kPause) return outcome;
+    poll(nullptr, 0, static_cast<int>(kPause.count()));
+  }
 }
 
 }  // namespace
 
 Result<Fetched> fetch_container(const Query& query) {
   const std::string failure = "error when retrieving credentials from container-role: ";
-  if (auto request = request_for(query.settings); !request) return Error{failure + request.error().text};
-  const auto make = [&] {
-    HttpRequest request = std::move(*request_for(query.settings));
-    request.connect_timeout = kTimeout;
-    return request;
-  };
-  const Deadline deadline = query.deadline.no_later_than(kTimeout * kAttempts);
-  Clock not_asked = query.clock;  // an agent's clock is this machine's
-  const HttpOutcome outcome = exchange_with_retries(make, kAttempts, deadline, not_asked);
-  const std::string where = shown(make().url, 80);
+  const auto agent = agent_of(query.settings);
+  if (!agent) return Error{failure + agent.error().text};
+  const std::string& where = agent->name;
+  const HttpOutcome outcome = ask(*agent, query.deadline);
   if (!outcome) {
     return Error{failure + "cannot ask " + where + ": " + outcome.why +
                  "; is the agent running, and is this the container that the variable was made for?"};

@@ -3,13 +3,12 @@
 
 #include "net/entra.h"
 
+#include <curl/curl.h>
 #include <poll.h>
-#include <string.h>
+#include <time.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
-#include <ctime>
 
 #include "base/instant.h"
 #include "base/percent.h"
@@ -21,6 +20,7 @@ namespace pqmint {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 /// What libpq's caller may be made to wait (spec/azure.md 2.6 [R]).
 constexpr milliseconds kConnect{5'000};
@@ -30,6 +30,9 @@ constexpr milliseconds kMostRetryAfter{5'000};
 
 /// PostgreSQL's server takes no longer password.
 constexpr size_t kMaxToken = 65'535;
+
+/// No token lives as long; what is more is no number to reckon with.
+constexpr int64_t kMaxLife = 10 * 365 * 86'400;  // s
 
 struct Remedy {
   int code;
@@ -55,15 +58,25 @@ constexpr Remedy kRemedies[] = {
     {700211, "no federated credential of the application matches the token's issuer"},
     {700212, "no federated credential of the application matches the token's audience"},
     {700213, "no federated credential of the application matches the token's subject"},
+    {90061, "Microsoft Entra cannot reach the issuer of the token file; its OpenID configuration must be public"},
+    {50166, "Microsoft Entra cannot reach the issuer of the token file; its OpenID configuration must be public"},
     {7000229, "the application has no service principal in the tenant; an administrator must consent to it"},
     {7000112, "the application is disabled"},
     {7000113, "the application is disabled"},
-    {53003, "Conditional Access forbids it"},
+    {53003, "Conditional Access forbids it; an administrator must let the application through"},
+    {50005, "Conditional Access forbids it; an administrator must let the application through"},
+    {530003, "Conditional Access forbids it; an administrator must let the application through"},
     {50076, "multi-factor authentication is demanded; run az login"},
     {50079, "multi-factor authentication is demanded; run az login"},
+    {50158, "multi-factor authentication is demanded; run az login"},
     {65001, "an administrator must consent to the application"},
     {700082, "the login has expired; run az login"},
+    {70043, "the login has expired; run az login"},
+    {70008, "the login has expired; run az login"},
     {50173, "the login has been revoked; run az login"},
+    {50196, "too many tokens were asked for in a row; wait some minutes"},
+    {90033, "the service is disturbed; try again later"},
+    {90055, "the service is disturbed; try again later"},
     {50049, "the authority is not known; check AZURE_AUTHORITY_HOST"},
 };
 
@@ -79,10 +92,15 @@ int aadsts_code(std::string_view description) {
   return code;
 }
 
-/// Up to where the ids and times begin, which are said apart.
-std::string first_sentences(std::string_view description) {
-  for (const std::string_view mark : {" Trace ID:", "\r", "\n"})
+/// The ids and times at its end are said apart; what follows the first sentence is advice that the remedies give
+/// shorter, but for a reason in brackets.
+std::string first_sentence(std::string_view description) {
+  for (const std::string_view mark : {" Trace ID:", "\r", "\n"}) {
     description = description.substr(0, description.find(mark));
+  }
+  size_t end = description.find(". ");
+  while (end != description.npos && description.substr(end + 2).starts_with('[')) end = description.find(". ", end + 2);
+  if (end != description.npos) description = description.substr(0, end + 1);
   return shown(description, 240);
 }
 
@@ -105,7 +123,33 @@ std::string claims_of_file(std::string_view token) {
   return out + ")";
 }
 
-Error refusal(const HttpResponse& response, const std::string& request_id, std::string_view assertion) {
+bool is_transient(long status) {
+  return status == 408 || (status >= 500 && status != 501 && status != 505);
+}
+
+std::optional<int64_t> whole_number(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// How long the server wants to be left alone; nothing if it does not say.
+std::optional<milliseconds> retry_after(const HttpResponse& response, int64_t now) {
+  const auto wait = [](int64_t number, int64_t unit) {
+    return milliseconds(std::clamp<int64_t>(number, 0, kMaxLife) * unit);
+  };
+  for (const char* name : {"retry-after-ms", "x-ms-retry-after-ms"}) {
+    if (const auto number = whole_number(response.header(name))) return wait(*number, 1);
+  }
+  const std::string_view text = response.header("retry-after");
+  if (const auto number = whole_number(text)) return wait(*number, 1000);
+  const time_t at = text.empty() ? -1 : curl_getdate(std::string(text).c_str(), nullptr);
+  if (at < 0) return std::nullopt;
+  return wait(at - now, 1000);
+}
+
+Error refusal(const HttpResponse& response, const std::string& request_id, std::string_view assertion, int64_t now) {
   const auto document = parse_json_object(response.body.reveal());
   if (!document || text_in(*document, "error").empty()) {
     return Error{"Microsoft Entra answered with " + response.description() +
@@ -117,32 +161,20 @@ Error refusal(const HttpResponse& response, const std::string& request_id, std::
       document->isMember("error_codes") ? (*document)["error_codes"] : Json::Value::nullSingleton();
   if (codes.isArray() && !codes.empty() && codes[0].isInt()) code = codes[0].asInt();
   std::string text = "Microsoft Entra says no: " + shown(text_in(*document, "error"), 60);
-  if (!description.empty()) text += ": " + first_sentences(description);
+  if (!description.empty()) text += ": " + first_sentence(description);
   if (code != 0 && description.find("AADSTS") == description.npos) text += " (AADSTS" + std::to_string(code) + ")";
   for (const Remedy& remedy : kRemedies) {
     if (remedy.code == code) text.append("; ").append(remedy.text);
   }
   if (code == 70021 || (code >= 700211 && code <= 700213)) text += claims_of_file(assertion);
+  if (const auto wait = retry_after(response, now)) {
+    text += "; it asks to be left alone for " + std::to_string(duration_cast<seconds>(*wait).count()) + " s";
+  }
   const std::string_view correlation = text_in(*document, "correlation_id");
   text += "; correlation id " + (correlation.empty() ? request_id : shown(correlation, 40));
   if (const std::string_view trace = text_in(*document, "trace_id"); !trace.empty())
     text += ", trace id " + shown(trace, 40);
   return Error{text};
-}
-
-bool is_transient(long status) {
-  return status == 408 || (status >= 500 && status != 501 && status != 505);
-}
-
-/// How long the server wants to be left alone; nothing if it does not say.
-std::optional<milliseconds> retry_after(const HttpResponse& response) {
-  for (const auto& [name, unit] : {std::pair{"retry-after-ms", 1}, {"x-ms-retry-after-ms", 1}, {"retry-after", 1000}}) {
-    const std::string_view text = response.header(name);
-    int64_t number = 0;
-    if (text.empty() || std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc{}) continue;
-    return milliseconds(number * unit);
-  }
-  return std::nullopt;
 }
 
 HttpOutcome post(const std::function<HttpRequest()>& make, const Query& query) {
@@ -154,7 +186,7 @@ HttpOutcome post(const std::function<HttpRequest()>& make, const Query& query) {
     milliseconds pause = milliseconds(500) * (1 << attempt);
     if (outcome) {
       const long status = outcome.response.status;
-      const auto asked = retry_after(outcome.response);
+      const auto asked = retry_after(outcome.response, query.clock.now());
       // Entra counts what comes too early against the application.
       const bool again = status == 429 || status == 503 ? (asked || status == 503) : is_transient(status);
       if (!again || (asked && *asked > kMostRetryAfter)) return outcome;
@@ -185,27 +217,23 @@ std::string_view name_of_identity(std::string_view resource) {
 }
 
 std::string user_of(const Json::Value& claims) {
-  if (const std::string_view name = name_of_identity(text_in(claims, "xms_mirid")); !name.empty())
-    return std::string(name);
-  for (const char* claim : {"upn", "preferred_username"}) {
-    if (const std::string_view name = text_in(claims, claim); !name.empty()) return std::string(name);
+  // A guest's unique_name is "live.com#a@b": the provider's name for him, not the directory's.
+  std::string_view unique = text_in(claims, "unique_name");
+  if (unique.find('#') != unique.npos && lower(unique).find("#ext#") == std::string::npos) unique = {};
+  for (const std::string_view name : {name_of_identity(text_in(claims, "xms_mirid")), text_in(claims, "upn"),
+                                      text_in(claims, "preferred_username"), unique}) {
+    // It becomes a C string and part of one line.
+    const bool is_plain = std::ranges::none_of(name, [](unsigned char c) { return c < ' ' || c == '\x7f'; });
+    if (!name.empty() && is_plain) return std::string(name);
   }
-  // A guest's is "live.com#a@b": the provider's name for him, not the directory's.
-  const std::string_view unique = text_in(claims, "unique_name");
-  return unique.find('#') == unique.npos || lower(unique).find("#ext#") != std::string::npos ? std::string(unique) : "";
+  return "";
 }
 
 bool is_password(std::string_view token) {
   return !token.empty() && token.size() <= kMaxToken && std::ranges::all_of(token, [](unsigned char c) {
-    return isalnum(c) || std::string_view("._~+/=-").find(static_cast<char>(c)) != std::string_view::npos;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("._~+/=-").find(static_cast<char>(c)) != std::string_view::npos;
   });
-}
-
-std::optional<int64_t> whole_number(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 std::optional<int64_t> number_or_text(const Json::Value& object, const char* key) {
@@ -219,10 +247,10 @@ std::optional<int64_t> american_instant(std::string_view text) {
   tm parts = {};
   const char* rest = strptime(copy.c_str(), "%m/%d/%Y %H:%M:%S", &parts);
   if (rest == nullptr) return std::nullopt;
-  const time_t seconds = timegm(&parts);
-  const std::string_view zone = std::string_view(rest).substr(std::min<size_t>(strspn(rest, " "), strlen(rest)));
+  while (*rest == ' ') ++rest;
+  const std::string_view zone = rest;
   if (!zone.empty() && zone != "+00:00" && zone != "Z" && zone != "UTC") return std::nullopt;
-  return seconds;
+  return timegm(&parts);
 }
 
 }  // namespace
@@ -238,7 +266,7 @@ std::string token_endpoint(const Settings& settings) {
 }
 
 Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::string, Secret>> proof,
-                              void (*adapt)(HttpRequest&, const Settings&)) {
+                              const std::function<void(HttpRequest&)>& adapt) {
   const std::string request_id = random_uuid();
   std::string form = "client_id=";
   append_percent_encoded(form, query.settings["client_id"]);
@@ -267,15 +295,16 @@ Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::str
     request.add_header("client-request-id", request_id);
     request.add_header("Accept", "application/json");
     request.body = body.clone();
-    if (adapt != nullptr) adapt(request, query.settings);
+    if (adapt) adapt(request);
     return request;
   };
   const HttpOutcome outcome = post(make, query);
   if (!outcome) {
     return Error{"cannot reach Microsoft Entra at " + shown(make().url, kShownPath) + ": " + outcome.why +
-                 "; check the network, HTTPS_PROXY and AZURE_AUTHORITY_HOST"};
+                 (adapt ? "; check the AZURE_KUBERNETES_* variables and the cluster's proxy"
+                        : "; check the network, HTTPS_PROXY and AZURE_AUTHORITY_HOST")};
   }
-  if (!outcome.response.is_ok()) return refusal(outcome.response, request_id, assertion);
+  if (!outcome.response.is_ok()) return refusal(outcome.response, request_id, assertion, query.clock.now());
   const auto document = parse_json_object(outcome.response.body.reveal());
   const std::string_view token = document ? text_in(*document, "access_token") : std::string_view();
   if (token.empty()) {
@@ -284,11 +313,11 @@ Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::str
   }
   const int64_t now = query.clock.now();
   // Without a word about its life it counts for this connection alone.
-  const int64_t life = number_or_text(*document, "expires_in").value_or(0);
+  const int64_t life = std::clamp<int64_t>(number_or_text(*document, "expires_in").value_or(1), 1, kMaxLife);
   const auto early = number_or_text(*document, "refresh_in");
   // Half of a long life, three quarters of a short one (spec/azure.md 2.7 [R]).
-  const int64_t soft = early ? *early : life >= 2 * 3600 ? life / 2 : life - life / 4;
-  return entra_token(token, now + std::max<int64_t>(life, 1), now + soft);
+  const int64_t soft = early ? std::clamp<int64_t>(*early, 0, life) : life >= 2 * 3600 ? life / 2 : life - life / 4;
+  return entra_token(token, now + life, now + soft);
 }
 
 Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t refresh_at) {
@@ -308,16 +337,19 @@ Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t ref
   found.text = user_of(*claims);
   const std::string_view application =
       text_in(*claims, "appid").empty() ? text_in(*claims, "azp") : text_in(*claims, "appid");
-  found.identity = "oid=" + shown(text_in(*claims, "oid"), 60) + ", appid=" + shown(application, 60);
+  for (const auto& [name, value] : {std::pair{"oid=", text_in(*claims, "oid")}, {"appid=", application}}) {
+    if (value.empty()) continue;
+    found.identity.append(found.identity.empty() ? "" : ", ").append(name).append(shown(value, 60));
+  }
   return found;
 }
 
 std::optional<int64_t> token_expiry(const Json::Value& answer, int64_t now) {
-  if (const auto at = number_or_text(answer, "expires_on")) return at;
   const std::string_view text = text_in(answer, "expires_on");
-  if (const auto at = parse_instant(text)) return at;
-  if (const auto at = american_instant(text)) return at;
-  if (const auto life = number_or_text(answer, "expires_in")) return now + *life;
+  for (const auto at : {number_or_text(answer, "expires_on"), parse_instant(text), american_instant(text)}) {
+    if (at && *at > 0) return at;  // 0 would mean never
+  }
+  if (const auto life = number_or_text(answer, "expires_in")) return now + std::clamp<int64_t>(*life, 0, kMaxLife);
   return std::nullopt;
 }
 

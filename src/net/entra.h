@@ -5,6 +5,7 @@
 
 #include <json/value.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,9 +23,9 @@ std::string resource_of(std::string_view scope);
 
 /// One POST to the authority's token endpoint for the client-credentials grant, with retries as spec/azure.md 2.6 has
 /// them [R]. `proof` is client_secret=..., or the two fields of a client assertion. `adapt`, if there is one, may
-/// redirect the request (AKS identity bindings).
+/// redirect the request, anew for each try (AKS identity bindings).
 Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::string, Secret>> proof,
-                              void (*adapt)(HttpRequest&, const Settings&) = nullptr);
+                              const std::function<void(HttpRequest&)>& adapt = nullptr);
 
 /// The URL that request_token() posts to; also the audience of a client assertion.
 std::string token_endpoint(const Settings& settings);
@@ -34,7 +35,8 @@ std::string token_endpoint(const Settings& settings);
 /// that could be a password (characters, size).
 Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t refresh_at);
 
-/// expires_on or expires_in of an answer in any of the spellings of spec/azure.md 2.10; nothing if neither is there.
+/// expires_on or expires_in of an answer in any of the spellings of spec/azure.md 2.10, never before 1970; nothing if
+/// neither is there.
 std::optional<int64_t> token_expiry(const Json::Value& answer, int64_t now);
 
 }  // namespace pqmint

@@ -34,6 +34,12 @@ int number_of(std::string_view text, int usual, int most) {
   return good ? std::min(number, most) : usual;
 }
 
+/// A token is sent back in a header, and must not become more than one.
+bool is_header_value(std::string_view token) {
+  return !token.empty() && token.size() <= 4096 &&
+         std::ranges::all_of(token, [](char c) { return c > ' ' && c <= '~'; });
+}
+
 /// What every step needs: either an answer with status 200, or why there is none.
 class Imds {
  public:
@@ -92,7 +98,7 @@ class Imds {
   bool fetch_token(Result<Fetched>& outcome) {
     HttpOutcome answered = ask("PUT", "/latest/api/token");
     const long status = answered ? answered.response.status : 0;
-    if (status == 200 && !answered.response.body.empty()) {
+    if (status == 200 && is_header_value(answered.response.body.reveal())) {
       token_ = answered.response.body.clone();
       return true;
     }
@@ -148,6 +154,12 @@ bool is_role_name(std::string_view name) {
   });
 }
 
+/// A region's name becomes part of host names.
+bool is_region(std::string_view name) {
+  return !name.empty() && name.size() <= 40 &&
+         std::ranges::all_of(name, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-'; });
+}
+
 }  // namespace
 
 Result<Fetched> fetch_imds(const Query& query) {
@@ -192,12 +204,13 @@ Result<Fetched> fetch_imds_region(const Query& query) {
   Imds imds(query);
   HttpResponse response;
   if (!imds.open(outcome) || !imds.get("/latest/meta-data/placement/region", response, outcome)) return outcome;
-  if (response.status != 200) {
+  std::string region = first_line(response.body.reveal());
+  if (response.status != 200 || !is_region(region)) {
     imds.is_absent(outcome, "the metadata service names no region (" + response.description() + ")");
     return outcome;
   }
   Fetched found;
-  found.text = first_line(response.body.reveal());
+  found.text = std::move(region);
   return found;
 }
 

@@ -3,19 +3,19 @@
 // Microsoft Entra goes out (spec/azure.md 2.10). Six platforms, told apart by their variables.
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
 
 #include "base/percent.h"
 #include "base/shown.h"
+#include "net/arc.h"
 #include "net/entra.h"
 #include "net/json.h"
-#include "net/token_file.h"
 
 namespace pqmint {
 namespace {
@@ -28,19 +28,15 @@ constexpr std::string_view kImdsHost = "http://169.254.169.254";
 constexpr std::string_view kImdsPath = "/metadata/identity/oauth2/token";
 constexpr std::string_view kArcEndpoint = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
 constexpr std::string_view kArcAgent = "/opt/azcmagent/bin/himds";
-constexpr std::string_view kArcKeys = "/var/opt/azcmagent/tokens/";
-constexpr size_t kMaxArcKey = 4096;
 
 constexpr milliseconds kProbe{1000};
 constexpr milliseconds kTry{5000};
+/// As often as the SDK asks in all. Its pauses for 410 (the service is being updated, for up to 70 s) begin with 3 s;
+/// with these, the whole of it stays within the 30 s that a connection waits (spec/azure.md 2.10 [R]).
 constexpr int kAttempts = 4;
-/// 410: the service is being updated, for up to 70 s. No connection waits that long.
+constexpr int kAttemptsWhileItChanges = 6;
 constexpr milliseconds kFirstPause{800};
-
-struct PlatformRequest {
-  HttpRequest request;
-  Platform platform;
-};
+constexpr milliseconds kMostRetryAfter{5000};
 
 std::string_view or_usual(std::string_view value, std::string_view usual) {
   return value.empty() ? usual : value;
@@ -62,7 +58,8 @@ Platform platform_of(const Settings& settings) {
   return is_arc ? Platform::kArc : Platform::kImds;
 }
 
-/// Where a platform's secret may go without TLS: this machine, its link, its private network.
+/// Where a platform's secret may go without TLS: this machine, its link, the network that clouds give to metadata
+/// services (spec/azure.md 4 [R]).
 bool is_near(const sockaddr& address) {
   if (address.sa_family == AF_INET) {
     const uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr);
@@ -71,6 +68,14 @@ bool is_near(const sockaddr& address) {
   if (address.sa_family != AF_INET6) return false;
   const in6_addr& ip = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
   return IN6_IS_ADDR_LOOPBACK(&ip) || IN6_IS_ADDR_LINKLOCAL(&ip) || ip.s6_addr[0] == 0xFD;
+}
+
+/// An identity proxy of a cluster may also have a private address (spec/azure.md 2.10 [R]).
+bool is_near_or_private(const sockaddr& address) {
+  if (is_near(address)) return true;
+  if (address.sa_family != AF_INET) return false;
+  const uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr);
+  return (ip >> 24) == 10 || (ip >> 20) == 0xAC1 || (ip >> 16) == 0xC0A8;
 }
 
 void add_query(std::string& url, const char* name, std::string_view value) {
@@ -83,6 +88,22 @@ std::string imds_base(const Settings& settings) {
   std::string base(or_usual(settings["pod_identity_authority_host"], or_usual(settings["imds_host"], kImdsHost)));
   while (base.ends_with('/')) base.pop_back();
   return base;
+}
+
+/// 40 hexadecimal digits, however they were written; empty if it is none.
+std::string thumbprint_of(std::string_view text) {
+  std::string digits;
+  for (const char c : text) {
+    if (c != ':' && c != ' ') digits += c;
+  }
+  const bool is_sha1 = digits.size() == 40 && digits.find_first_not_of("0123456789abcdefABCDEF") == digits.npos;
+  return is_sha1 ? digits : "";
+}
+
+/// Which variable says where this platform answers, for remedies.
+const char* endpoint_variable(Platform platform) {
+  if (platform == Platform::kMachineLearning || platform == Platform::kCloudShell) return "MSI_ENDPOINT";
+  return platform == Platform::kImds ? "AZURE_POD_IDENTITY_AUTHORITY_HOST" : "IDENTITY_ENDPOINT";
 }
 
 /// The request for a token, or why this platform cannot give the one that was asked for.
@@ -102,8 +123,11 @@ Result<HttpRequest> request_for(Platform platform, const Settings& settings) {
       add_query(request.url, "api-version", "2019-07-01-preview");
       add_query(request.url, "resource", resource);
       request.add_header("secret", settings["identity_header"]);
-      for (const char c : settings["identity_server_thumbprint"]) {
-        if (c != ':' && c != ' ') request.pinned_thumbprint += c;
+      request.pinned_thumbprint = thumbprint_of(settings["identity_server_thumbprint"]);
+      if (request.pinned_thumbprint.empty()) {
+        return Error{
+            "IDENTITY_SERVER_THUMBPRINT is no SHA-1 thumbprint of 40 hexadecimal digits; correct it, or unset it "
+            "where this is not Service Fabric"};
       }
       if (!request.url.starts_with("https://"))
         return Error{"the IDENTITY_ENDPOINT of Service Fabric must be an https URL"};
@@ -130,7 +154,6 @@ Result<HttpRequest> request_for(Platform platform, const Settings& settings) {
       std::string body = "resource=";
       append_percent_encoded(body, resource);
       request.body = Secret(body);
-      request.add_header("Content-Type", "application/x-www-form-urlencoded");
       request.add_header("Metadata", "true");
       break;
     }
@@ -142,6 +165,7 @@ Result<HttpRequest> request_for(Platform platform, const Settings& settings) {
       request.add_header("Metadata", "true");
       break;
     case Platform::kImds:
+      if (!settings["pod_identity_authority_host"].empty()) request.is_allowed = is_near_or_private;
       request.url = imds_base(settings) + std::string(kImdsPath);
       add_query(request.url, "api-version", "2018-02-01");
       add_query(request.url, "resource", resource);
@@ -149,10 +173,12 @@ Result<HttpRequest> request_for(Platform platform, const Settings& settings) {
       request.add_header("Metadata", "true");
       break;
   }
+  // The SDKs send it with GET too.
+  request.add_header("Content-Type", "application/x-www-form-urlencoded;charset=utf-8");
   const auto parts = parse_url(request.url);
   if (!parts)
-    return Error{"the endpoint \"" + shown(request.url, 80) +
-                 "\" is no http or https URL; correct IDENTITY_ENDPOINT or MSI_ENDPOINT"};
+    return Error{"the endpoint \"" + shown(request.url, 80) + "\" is no http or https URL; correct " +
+                 endpoint_variable(platform)};
   if (parts->scheme == "https") request.is_allowed = nullptr;
   return request;
 }
@@ -182,6 +208,11 @@ Fetched absent(std::string why) {
   return none;
 }
 
+/// Docker Desktop's own answer for an address that it cannot reach.
+bool is_unreachable(const HttpResponse& response) {
+  return response.status == 403 && response.body.reveal().find("unreachable") != std::string_view::npos;
+}
+
 /// Any answer means that somebody is there; without the header the real service says 400 at once.
 std::optional<Fetched> probe(const Query& query) {
   HttpRequest request;
@@ -190,56 +221,43 @@ std::optional<Fetched> probe(const Query& query) {
   Clock not_asked;
   const HttpOutcome outcome = exchange(request, query.deadline.no_later_than(kProbe), not_asked);
   if (!outcome) return absent("no metadata service: " + outcome.why);
-  // Docker Desktop's own answer.
-  const bool unreachable =
-      outcome.response.status == 403 && outcome.response.body.reveal().find("unreachable") != std::string_view::npos;
-  if (unreachable) return absent("no metadata service: " + outcome.response.description());
+  if (is_unreachable(outcome.response)) return absent("no metadata service: " + outcome.response.description());
   return std::nullopt;
 }
 
-bool is_worth_another_try(Platform platform, const HttpOutcome& outcome) {
-  if (!outcome) return outcome.fault == HttpFault::kTimeout || outcome.fault == HttpFault::kBroken;
+/// How often an exchange that went like this one is worth making, in all.
+int attempts_for(Platform platform, const HttpOutcome& outcome) {
+  if (!outcome) return outcome.fault == HttpFault::kTimeout || outcome.fault == HttpFault::kBroken ? kAttempts : 1;
   const long status = outcome.response.status;
-  if (status == 429 || status >= 500) return true;
-  return platform == Platform::kImds && (status == 404 || status == 410);
+  if (platform == Platform::kImds && (status == 404 || status == 410)) return kAttemptsWhileItChanges;
+  return status == 429 || status >= 500 ? kAttempts : 1;
+}
+
+/// How long the platform wants to be left alone; nothing if it does not say.
+std::optional<milliseconds> retry_after(const HttpResponse& response) {
+  const std::string_view text = response.header("retry-after");
+  uint32_t seconds = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), seconds).ec != std::errc{}) return std::nullopt;
+  return std::chrono::seconds(seconds);
 }
 
 HttpOutcome ask(Platform platform, const std::function<HttpRequest()>& make, const Query& query) {
   Clock not_asked;
-  milliseconds pause = kFirstPause;
-  for (int attempt = 1;; ++attempt, pause *= 2) {
+  milliseconds usual_pause = kFirstPause;
+  for (int attempt = 1;; ++attempt, usual_pause *= 2) {
     HttpOutcome outcome = exchange(make(), query.deadline.no_later_than(kTry), not_asked);
-    if (attempt == kAttempts || !is_worth_another_try(platform, outcome) || pause >= query.deadline.left())
-      return outcome;
+    const auto asked = retry_after(outcome.response);
+    const milliseconds pause = asked.value_or(usual_pause);
+    if (attempt >= attempts_for(platform, outcome) || pause >= query.deadline.left()) return outcome;
+    if (asked && *asked > kMostRetryAfter) return outcome;
     poll(nullptr, 0, static_cast<int>(pause.count()));
   }
 }
 
-/// Arc proves that we may read a file that only its group may: its challenge names the file, we send what is in it.
-Result<Secret> arc_key(const HttpResponse& response, const Settings& settings) {
-  const std::string_view challenge = response.header("www-authenticate");
-  constexpr std::string_view kBasic = "Basic realm=";
-  if (response.status != 401 || !challenge.starts_with(kBasic)) {
-    return Error{"Azure Arc gave no challenge (" + response.description() + "); is it really its agent that answers?"};
-  }
-  const std::string path(challenge.substr(kBasic.size()));
-  const std::string_view folder = or_usual(settings["arc_key_directory"], kArcKeys);
-  const std::string_view name = std::string_view(path).substr(std::min(folder.size(), path.size()));
-  if (!path.starts_with(folder) || name.find('/') != name.npos || !name.ends_with(".key")) {
-    return Error{"Azure Arc's challenge names a file outside of " + std::string(folder) + ", which is not read"};
-  }
-  // A link could lead anywhere.
-  struct stat info;
-  if (lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
-    return Error{"Azure Arc's challenge names no regular file"};
-  auto key = read_token_file(path, kMaxArcKey);
-  if (!key) return Error{key.error().text + "; the user of this program must be in the group himds"};
-  return key;
-}
-
 HttpOutcome ask_arc(const std::function<HttpRequest()>& make, const Query& query, Result<bool>& proof) {
   HttpOutcome first = ask(Platform::kArc, make, query);
-  if (!first) return first;
+  // A token without a challenge is refused, an error of the agent's own is told.
+  if (!first || (first.response.status != 401 && !first.response.is_ok())) return first;
   auto key = arc_key(first.response, query.settings);
   if (!key) {
     proof = key.error();
@@ -257,26 +275,45 @@ HttpOutcome ask_arc(const std::function<HttpRequest()>& make, const Query& query
   return ask(Platform::kArc, with_key, query);
 }
 
-Result<Fetched> refusal(Platform platform, const HttpResponse& response, const Settings& settings) {
+/// The platform's own code and sentence, and what people can search for.
+std::string said_by(const HttpResponse& response) {
   const auto document = parse_json_object(response.body.reveal());
-  const std::string where = name_of(platform);
   std::string said;
-  if (document) {
-    for (const char* key : {"error", "error_description", "message"}) {
-      if (const std::string_view text = text_in(*document, key); !text.empty())
-        said += (said.empty() ? "" : ": ") + shown(text, 200);
-    }
+  for (const char* key : {"error", "error_description", "message"}) {
+    if (const std::string_view text = document ? text_in(*document, key) : std::string_view(); !text.empty())
+      said.append(said.empty() ? "" : ": ").append(shown(text, 200));
   }
-  if (said.empty()) said = response.description();
-  const bool no_identity = platform == Platform::kImds && response.status == 400;
-  if (no_identity && said.find("AADSTS") == said.npos) {
+  if (said.empty()) return response.description();
+  said += " (status " + std::to_string(response.status);
+  for (const char* key : {"correlationId", "correlation_id"}) {
+    if (const std::string_view id = text_in(*document, key); !id.empty()) said += ", correlation id " + shown(id, 60);
+  }
+  return said + ")";
+}
+
+Result<Fetched> refusal(Platform platform, const HttpResponse& response, const Settings& settings) {
+  const long status = response.status;
+  const std::string said = said_by(response);
+  const bool is_imds = platform == Platform::kImds;
+  if (is_imds && is_unreachable(response)) return absent("no metadata service: " + response.description());
+  const std::string no_token = std::string(name_of(platform)) + " gives no token: " + said;
+  for (const std::string_view code : {"AADSTS50001", "AADSTS500011"}) {
+    if (response.body.reveal().find(code) == std::string_view::npos) continue;
+    return Error{no_token + "; the tenant does not know the resource " + shown(resource_of(settings["scope"]), 120) +
+                 ": the cloud is another one, or scope= in the token spec is wrong"};
+  }
+  if (is_imds && status == 400) {
     const std::string_view client = settings["client_id"];
-    if (client.empty()) return absent("this machine has no system-assigned identity (" + said + ")");
-    return Error{"this machine has no managed identity with the client id " + shown(client, 60) + " (" + said +
-                 "); assign it to the machine, or unset AZURE_CLIENT_ID for the system-assigned one"};
+    if (client.empty()) return absent("this machine has no system-assigned identity: " + said);
+    return Error{"this machine has no managed identity with the client id " + shown(client, 60) + ": " + said +
+                 "; assign it to the machine, or unset AZURE_CLIENT_ID for the system-assigned one"};
   }
-  return Error{where + " gives no token: " + said + " (status " + std::to_string(response.status) +
-               "); check that the identity is assigned, and AZURE_CLIENT_ID"};
+  if (status == 429 || status >= 500 || (is_imds && (status == 404 || status == 410))) {
+    return Error{no_token +
+                 "; it is busy or being updated, or a proxy stands in between: try again in a minute, with a longer "
+                 "connect_timeout"};
+  }
+  return Error{no_token + "; check that the identity is assigned, and AZURE_CLIENT_ID"};
 }
 
 /// Arc's agent of old ignores which identity is wanted: the one that answered must be the one that was asked.
@@ -290,7 +327,9 @@ bool is_confirmed(const Json::Value& answer, std::string_view client) {
 Result<Fetched> fetch_managed_identity(const Query& query) {
   const Settings& settings = query.settings;
   const Platform platform = platform_of(settings);
-  if (platform == Platform::kImds && settings.is("probe") && settings["pod_identity_authority_host"].empty()) {
+  const bool has_override = !settings["pod_identity_authority_host"].empty();
+  const bool is_probed = platform == Platform::kImds && settings.is("probe") && !has_override;
+  if (is_probed) {
     if (auto none = probe(query)) return std::move(*none);
   }
   if (auto request = request_for(platform, settings); !request) return request.error();
@@ -298,11 +337,15 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
   Result<bool> proof = true;
   const HttpOutcome outcome = platform == Platform::kArc ? ask_arc(make, query, proof) : ask(platform, make, query);
   if (!outcome) {
-    if (platform == Platform::kImds && outcome.fault != HttpFault::kRefusedAddress) {
-      return absent("no metadata service: " + outcome.why);
+    const std::string why = std::string(name_of(platform)) + " cannot be asked for a token: " + outcome.why;
+    if (outcome.fault == HttpFault::kRefusedAddress) {
+      return Error{why + "; without https only this machine and its link are asked: correct " +
+                   endpoint_variable(platform)};
     }
-    return Error{std::string(name_of(platform)) + " cannot be asked for a token: " + outcome.why +
-                 "; is this the environment that IDENTITY_ENDPOINT or MSI_ENDPOINT was set for?"};
+    // One that has answered the probe is there, and nobody else's identity may stand in for its.
+    if (is_probed) return Error{why + "; it did answer before: try again, with a longer connect_timeout"};
+    if (platform == Platform::kImds) return absent("no metadata service: " + outcome.why);
+    return Error{why + "; is this the environment that " + endpoint_variable(platform) + " was set for?"};
   }
   if (!proof) return proof.error();
   if (!outcome.response.is_ok()) return refusal(platform, outcome.response, settings);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 // credential_process: a command comes in, the keys that the program prints go out (spec/aws.md 4.9).
 
+#include <json/value.h>
+
 #include "base/shown.h"
 #include "net/child.h"
 #include "net/json.h"
@@ -45,8 +47,8 @@ Result<Fetched> fetch_process(const Query& query) {
   if (found.access_key_id.empty()) return bad("gave a document with a missing required key in response: 'AccessKeyId'");
   if (found.secret_access_key.empty())
     return bad("gave a document with a missing required key in response: 'SecretAccessKey'");
-  if (const std::string_view text = text_in(*document, "Expiration"); !text.empty()) {
-    const auto expires = parse_instant(text);
+  if (!(*document)["Expiration"].isNull()) {
+    const auto expires = parse_instant(text_in(*document, "Expiration"));
     if (!expires) return bad("gave an Expiration that is no ISO 8601 time");
     if (*expires <= query.clock.now())
       return bad("gave keys: credentials were refreshed, but the refreshed credentials are still expired");

@@ -130,6 +130,9 @@ Result<Fetched> fetch_workload_identity(const Query& query);
 /// /opt/azcmagent/bin/himds and /var/opt/azcmagent/tokens/), imds_host (else http://169.254.169.254).
 Result<Fetched> fetch_managed_identity(const Query& query);
 
+/// A login by device code; the only source that shows anything to anybody. Unit tests only: terminal (else /dev/tty).
+Result<Fetched> fetch_device_code(const Query& query);
+
 /// The tools of a developer's machine, run without a shell: az, azd, pwsh.
 Result<Fetched> fetch_azure_cli(const Query& query);
 Result<Fetched> fetch_azure_developer_cli(const Query& query);

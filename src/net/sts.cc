@@ -3,21 +3,27 @@
 
 #include "net/sts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include <array>
-#include <optional>
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/instant.h"
 #include "base/percent.h"
 #include "base/shown.h"
 #include "base/sigv4.h"
 #include "net/aws_endpoint.h"
+#include "net/aws_json.h"
 #include "net/digest.h"
 
 namespace pqmint {
 namespace {
 
+constexpr size_t kShownCode = 60;
 constexpr size_t kShownMessage = 300;
 /// A clock that is off by more than this is what STS complains of (Go's SDK; spec/aws.md 4.13).
 constexpr int64_t kTolerance = 4 * 60;  // s
@@ -26,75 +32,155 @@ constexpr size_t kMaxField = 64 * 1024;
 
 // --- XML, as far as STS speaks it
 
-/// The text of the first element `name` within `xml`, namespaces and attributes ignored; nothing if there is none.
-std::optional<std::string_view> element(std::string_view xml, std::string_view name) {
-  for (size_t at = 0; (at = xml.find('<', at)) != xml.npos; ++at) {
-    std::string_view tag = xml.substr(at + 1, xml.find('>', at) - at - 1);
-    if (xml.find('>', at) == xml.npos) return std::nullopt;
-    const size_t begin = at + tag.size() + 2;
-    std::string_view own = tag.substr(0, tag.find_first_of(" \t\r\n/"));
-    if (const size_t colon = own.find(':'); colon != own.npos) own.remove_prefix(colon + 1);
-    if (own != name || tag.starts_with('/')) continue;
-    if (tag.ends_with('/')) return std::string_view();
-    for (size_t end = begin; (end = xml.find("</", end)) != xml.npos; end += 2) {
-      std::string_view closing = xml.substr(end + 2, xml.find('>', end) - end - 2);
-      if (const size_t colon = closing.find(':'); colon != closing.npos) closing.remove_prefix(colon + 1);
-      if (closing == name) return xml.substr(begin, end - begin);
-    }
-    return std::nullopt;
-  }
-  return std::nullopt;
-}
+/// The text of one child element that is looked for.
+struct Child {
+  std::string_view name;
+  std::string text = {};
+  bool is_there = false;
 
-/// A character by its number, in UTF-8; nothing for one that there is not.
-void append_character(std::string& out, unsigned long code) {
-  if (code == 0 || code > 0x10FFFF) return;
+  ~Child() { explicit_bzero(text.data(), text.size()); }
+};
+
+/// A character by its number, in UTF-8; false for one that there is not.
+bool append_character(std::string& out, unsigned long code) {
+  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+  if (code == 0 || code > 0x10FFFF || surrogate) return false;
   if (code < 0x80) {
     out += static_cast<char>(code);
-    return;
+    return true;
   }
   const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  constexpr int kLeads[] = {0, 0xC0, 0xE0, 0xF0};
-  out += static_cast<char>(static_cast<unsigned long>(kLeads[more]) | (code >> (6 * more)));
+  constexpr unsigned long kLeads[] = {0, 0xC0, 0xE0, 0xF0};
+  out += static_cast<char>(kLeads[more] | (code >> (6 * more)));
   for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80 | ((code >> (6 * i)) & 0x3F));
+  return true;
 }
 
-/// Text content with its entities resolved.
-std::string unescaped(std::string_view text) {
+/// What stands between & and ;.
+bool append_entity(std::string& out, std::string_view entity) {
   constexpr std::pair<std::string_view, char> kNamed[] = {
       {"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
-  std::string out;
-  out.reserve(text.size());
-  for (size_t at = 0; at < text.size(); ++at) {
-    const size_t end = text[at] == '&' ? text.find(';', at) : text.npos;
-    if (end == text.npos || end - at > 10) {
-      out += text[at];
-      continue;
-    }
-    const std::string entity(text.substr(at + 1, end - at - 1));
-    if (entity.starts_with('#')) {
-      const bool hex = entity.size() > 1 && (entity[1] == 'x' || entity[1] == 'X');
-      append_character(out, strtoul(entity.c_str() + (hex ? 2 : 1), nullptr, hex ? 16 : 10));
-    }
-    for (const auto& [name, character] : kNamed) {
-      if (entity == name) out += character;
-    }
-    at = end;
+  for (const auto& [name, character] : kNamed) {
+    if (entity == name) return out += character, true;
   }
-  return out;
+  if (!entity.starts_with('#')) return false;
+  entity.remove_prefix(1);
+  const bool hex = entity.starts_with('x');
+  if (hex) entity.remove_prefix(1);
+  unsigned long code = 0;
+  const char* const end = entity.data() + entity.size();
+  const auto [stop, failure] = std::from_chars(entity.data(), end, code, hex ? 16 : 10);
+  return failure == std::errc{} && stop == end && append_character(out, code);
 }
 
-std::string text_of(std::string_view xml, std::string_view name) {
-  std::string_view text = element(xml, name).value_or(std::string_view());
+/// What is no entity stands for itself.
+void append_unescaped(std::string& out, std::string_view text) {
+  constexpr size_t kLongestReference = 10;  // "&#x10FFFF;"
+  while (!text.empty()) {
+    const size_t end = text[0] == '&' ? text.substr(0, kLongestReference).find(';') : text.npos;
+    const bool is_entity = end != text.npos && append_entity(out, text.substr(1, end - 1));
+    if (!is_entity) out += text[0];
+    text.remove_prefix(is_entity ? end + 1 : 1);
+  }
+}
+
+std::string_view trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
   const size_t begin = text.find_first_not_of(kSpace);
   if (begin == text.npos) return {};
-  text = text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-  constexpr std::string_view kCdata = "<![CDATA[";
-  if (text.starts_with(kCdata) && text.ends_with("]]>")) {
-    return std::string(text.substr(kCdata.size(), text.size() - kCdata.size() - 3));
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+struct Piece {
+  enum class Kind : uint8_t { kText, kCdata, kOpening, kClosing, kEmpty, kPassedOver, kBroken };
+  Kind kind;
+  std::string_view text;  // of a tag: the element's name with its prefix
+};
+
+/// Where the first tag has its '>': a value in quotes may hold one too.
+size_t end_of_tag(std::string_view xml) {
+  char quote = 0;
+  for (size_t at = 1; at < xml.size() && xml[at] != '<'; ++at) {
+    if (quote != 0) {
+      if (xml[at] == quote) quote = 0;
+    } else if (xml[at] == '"' || xml[at] == '\'') {
+      quote = xml[at];
+    } else if (xml[at] == '>') {
+      return at;
+    }
   }
-  return unescaped(text);
+  return xml.npos;
+}
+
+/// Takes the first piece off `xml`, which is not empty. A document type is broken XML here: nobody needs its entities.
+Piece next_piece(std::string_view& xml) {
+  using Kind = Piece::Kind;
+  constexpr struct {
+    std::string_view begin, end;
+    Kind kind;
+  } kMarks[] = {
+      {"<!--", "-->", Kind::kPassedOver}, {"<?", "?>", Kind::kPassedOver}, {"<![CDATA[", "]]>", Kind::kCdata}};
+  const auto take = [&](size_t size) {
+    const std::string_view taken = xml.substr(0, size);
+    xml.remove_prefix(taken.size());
+    return taken;
+  };
+  if (xml[0] != '<') return {Kind::kText, take(xml.find('<'))};
+  for (const auto& mark : kMarks) {
+    if (!xml.starts_with(mark.begin)) continue;
+    const size_t end = xml.find(mark.end, mark.begin.size());
+    if (end == xml.npos) return {Kind::kBroken, {}};
+    return {mark.kind, take(end + mark.end.size()).substr(mark.begin.size(), end - mark.begin.size())};
+  }
+  const size_t end = end_of_tag(xml);
+  if (end == xml.npos || xml[1] == '!') return {Kind::kBroken, {}};
+  std::string_view tag = take(end + 1).substr(1, end - 1);
+  const bool closes = tag.starts_with('/');
+  const bool is_empty = tag.ends_with('/');
+  if (closes) tag.remove_prefix(1);
+  tag = tag.substr(0, tag.find_first_of(" \t\r\n/"));
+  return {tag.empty() ? Kind::kBroken : closes ? Kind::kClosing : is_empty ? Kind::kEmpty : Kind::kOpening, tag};
+}
+
+/// Fills in the texts of `children` of the first element `parent`, in whatever order they come; namespaces, attributes
+/// and elements further down are passed over. False if there is no such element, it has a child twice, or the text is
+/// no XML. Looks at each byte once: the answer may be 1 MiB of anything, and no deadline counts here.
+bool read_children(std::string_view xml, std::string_view parent, std::span<Child> children) {
+  using Kind = Piece::Kind;
+  constexpr size_t kMaxDepth = 32;
+  std::vector<std::string_view> open;
+  size_t parent_depth = 0;  // 0: not in it
+  bool is_found = false;
+  Child* current = nullptr;
+  while (!xml.empty()) {
+    const auto [kind, text] = next_piece(xml);
+    const bool is_wanted = current != nullptr && open.size() == parent_depth + 1;
+    if (kind == Kind::kBroken) return false;
+    if (is_wanted && kind == Kind::kText) append_unescaped(current->text, text);
+    if (is_wanted && kind == Kind::kCdata) current->text += text;
+    if (kind == Kind::kOpening || kind == Kind::kEmpty) {
+      if (open.size() == kMaxDepth) return false;
+      open.push_back(text);
+      const std::string_view local = text.substr(text.find(':') + 1);
+      if (!is_found && local == parent) {
+        is_found = true;
+        parent_depth = open.size();
+      } else if (parent_depth != 0 && open.size() == parent_depth + 1) {
+        const auto child = std::ranges::find(children, local, &Child::name);
+        current = child == children.end() ? nullptr : &*child;
+        if (current != nullptr && std::exchange(current->is_there, true)) return false;
+        // All of it at once: no outgrown copy of a secret stays behind.
+        if (current != nullptr) current->text.reserve(xml.size());
+      }
+    }
+    if (kind == Kind::kClosing && (open.empty() || open.back() != text)) return false;
+    if (kind == Kind::kClosing || kind == Kind::kEmpty) {
+      if (open.size() == parent_depth + 1) current = nullptr;
+      if (open.size() == parent_depth) parent_depth = 0;
+      open.pop_back();
+    }
+  }
+  return is_found && open.empty();
 }
 
 // --- errors
@@ -102,9 +188,14 @@ std::string text_of(std::string_view xml, std::string_view name) {
 struct Remedy {
   std::string_view code;
   const char* text;
+  std::string_view action = {};  // empty: either
 };
 constexpr Remedy kRemedies[] = {
-    {"AccessDenied", "the role's trust policy must let this identity assume it, and the identity's own policy too"},
+    {"AccessDenied",
+     "the role's trust policy must let this identity assume it, and the identity's own policy allow sts:AssumeRole",
+     "AssumeRole"},
+    {"AccessDenied", "the role's trust policy must accept the identity provider, and the token's audience and subject",
+     "AssumeRoleWithWebIdentity"},
     {"ExpiredToken", "the keys that should assume the role have expired; renew them (aws sso login, aws login)"},
     {"ExpiredTokenException", "the identity token in the file has expired; whoever writes the file must renew it"},
     {"InvalidClientTokenId",
@@ -118,7 +209,8 @@ constexpr Remedy kRemedies[] = {
     {"ValidationError", "check role_arn, role_session_name and duration_seconds"},
 };
 
-constexpr std::string_view kThrottling[] = {
+/// Tried again (spec/aws.md 4.13).
+constexpr std::string_view kTransient[] = {
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -129,19 +221,34 @@ constexpr std::string_view kThrottling[] = {
     "RequestLimitExceeded",
     "BandwidthLimitExceeded",
     "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
     "PriorRequestNotComplete",
     "EC2ThrottledException",
     "RequestTimeout",
     "RequestTimeoutException",
     "IDPCommunicationError",
 };
+/// What a wrong clock can look like (spec/aws.md 4.13).
 constexpr std::string_view kSkewed[] = {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure",
                                         "RequestTimeTooSkewed", "AccessDeniedException"};
 
-std::string error_code(const HttpResponse& response) {
-  const std::string_view body = response.body.reveal();
-  const auto error = element(body, "Error");
-  return error ? text_of(*error, "Code") : std::string();
+/// STS's own error; the code is empty if the answer is none.
+struct Fault {
+  std::string code, message;
+};
+
+/// `proof` is the secret that the request carried: the message about a wrong signature repeats the headers.
+Fault fault_in(const HttpResponse& response, std::string_view proof) {
+  constexpr size_t kShortestProof = 16;  // tokens have hundreds; anything shorter may be a word of the message
+  Child children[] = {{"Code"}, {"Message"}};
+  if (!read_children(response.body.reveal(), "Error", children)) return {};
+  auto& [code, message] = children;
+  for (size_t at = 0; proof.size() >= kShortestProof && (at = message.text.find(proof, at)) != message.text.npos;
+       ++at) {
+    message.text.replace(at, proof.size(), "*");
+  }
+  return {shown(trim(code.text), kShownCode), shown(trim(message.text), kShownMessage)};
 }
 
 template <size_t kSize>
@@ -153,32 +260,44 @@ bool is_one_of(std::string_view code, const std::string_view (&codes)[kSize]) {
 }
 
 bool is_transient(const HttpResponse& response) {
-  return !response.is_ok() && is_one_of(error_code(response), kThrottling);
+  return !response.is_ok() && is_one_of(fault_in(response, {}).code, kTransient);
 }
 
-Error refusal(const HttpResponse& response, const std::string& action, const std::string& asker, const Clock& clock) {
-  const std::string code = error_code(response);
+std::string refusal(const HttpResponse& response, const std::string& action, std::string_view proof,
+                    const Clock& clock) {
+  const auto [code, message] = fault_in(response, proof);
   if (code.empty()) {
-    return Error{asker + action + ": STS answered with " + response.description() +
-                 ", which is none of its own errors; is there a proxy in between?"};
+    return action + ": STS answered with " + response.description() +
+           ", which is none of its own errors; is there a proxy in between?";
   }
-  const std::string message = shown(text_of(*element(response.body.reveal(), "Error"), "Message"), kShownMessage);
-  std::string text =
-      asker + "An error occurred (" + shown(code, 60) + ") when calling the " + action + " operation: " + message;
+  std::string text = "An error occurred (" + code + ") when calling the " + action + " operation";
+  if (!message.empty()) text += ": " + message;
   for (const Remedy& remedy : kRemedies) {
-    if (remedy.code == code) text.append(" (").append(remedy.text).append(")");
+    if (remedy.code != code || (!remedy.action.empty() && remedy.action != action)) continue;
+    text.append(" (").append(remedy.text).append(")");
   }
   if (clock.learned && std::abs(clock.skew) > kTolerance) {
     text += "; this machine's clock is " + std::to_string(std::abs(clock.skew)) + " s " +
             (clock.skew > 0 ? "behind" : "ahead");
   }
-  return Error{text};
+  return text;
 }
 
-/// Every error begins with who asked for the call.
-std::string asker_of(const Query& query) {
-  const std::string_view profile = query.settings["profile"];
-  return profile.empty() ? "" : "profile \"" + shown(profile, 60) + "\": ";
+/// The path as it is signed: encoded once more than it is sent, without empty segments, as botocore does it.
+std::string canonical_path(std::string_view path) {
+  std::string out;
+  for (std::string_view rest = path; !rest.empty();) {
+    const std::string_view segment = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(std::min(segment.size() + 1, rest.size()));
+    if (!segment.empty()) append_percent_encoded(out += '/', segment);
+  }
+  if (out.empty() || path.ends_with('/')) out += '/';
+  return out;
+}
+
+/// What may stand in a header: a line end in a key from a file would begin another one.
+bool is_header_value(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
 }
 
 }  // namespace
@@ -223,20 +342,24 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   request.ca_bundle = query.settings["ca_bundle"];
   request.body = form.text().clone();
   const auto parts = parse_url(request.url);
-  if (!parts)
-    return Error{"AWS_ENDPOINT_URL_STS (or endpoint_url) is \"" + shown(request.url, 80) +
-                 "\", which is no http or https URL; correct it"};
+  if (!parts || parts->path.find('?') != std::string::npos) {
+    return Error{"AWS_ENDPOINT_URL_STS (or endpoint_url) is \"" + shown(request.url, kShownPath) + "\", which is " +
+                 (parts ? "a URL with a query" : "no http or https URL") + "; correct it"};
+  }
   constexpr std::string_view kType = "application/x-www-form-urlencoded; charset=utf-8";
   request.add_header("Content-Type", kType);
   if (query.signer == nullptr) return request;
 
   const SigningScope scope(now, endpoint->signing_region, "sts");
   const std::string_view token = query.signer->session_token != nullptr ? query.signer->session_token : "";
+  if (!is_header_value(query.signer->access_key_id) || !is_header_value(token)) {
+    return Error{"the access key id or the session token that should assume the role holds a line break; correct it"};
+  }
   const std::string signed_headers =
       std::string("content-type;host;x-amz-date") + (token.empty() ? "" : ";x-amz-security-token");
   const std::string token_line_name = token.empty() ? "" : "x-amz-security-token:";
   const std::string signature =
-      sign_request({"POST\n", parts->path, "\n\ncontent-type:", kType, "\nhost:", parts->authority,
+      sign_request({"POST\n", canonical_path(parts->path), "\n\ncontent-type:", kType, "\nhost:", parts->authority,
                     "\nx-amz-date:", scope.time(), "\n", token_line_name, token, token.empty() ? "" : "\n", "\n",
                     signed_headers, "\n", hex(digest("SHA256", form.text().reveal()))},
                    scope, Secret(query.signer->secret_access_key));
@@ -251,48 +374,52 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   return request;
 }
 
-Result<Fetched> ask_sts(const StsForm& form, const Query& query) {
-  const std::string asker = asker_of(query);
-  if (form.text().size() > kMaxField)
-    return Error{asker + form.action() + ": the request would be larger than STS takes"};
+Result<Fetched> ask_sts(const StsForm& form, const Query& query, std::string_view proof) {
+  const std::string who = asker(query.settings);
+  if (form.text().size() > kMaxField) {
+    return Error{who + form.action() +
+                 ": the request would be larger than STS takes; shorten role_session_name or external_id"};
+  }
   // Made once to see whether it can be made at all; then anew for each try, for the signature carries the time.
-  if (auto request = sts_request(form, query, query.clock.now()); !request) return Error{asker + request.error().text};
-  const auto make = [&] { return std::move(*sts_request(form, query, query.clock.now())); };
-  const int64_t skew_before = query.clock.skew;
+  const auto first = sts_request(form, query, query.clock.now());
+  if (!first) return Error{who + first.error().text};
+  int64_t skew_when_signed = 0;
+  const auto make = [&] {
+    skew_when_signed = query.clock.skew;
+    auto request = sts_request(form, query, query.clock.now());
+    return request ? std::move(*request) : HttpRequest();
+  };
   HttpOutcome outcome =
       exchange_with_retries(make, attempts_of(query.settings), query.deadline, query.clock, is_transient);
-  const bool is_skewed = outcome && !outcome.response.is_ok() && query.clock.learned &&
-                         std::abs(query.clock.skew - skew_before) > kTolerance;
-  if (is_skewed && is_one_of(error_code(outcome.response), kSkewed)) {
+  const bool was_skewed = std::abs(query.clock.skew - skew_when_signed) > kTolerance;
+  if (outcome && !outcome.response.is_ok() && was_skewed && query.signer != nullptr &&
+      is_one_of(fault_in(outcome.response, {}).code, kSkewed)) {
     outcome = exchange(make(), query.deadline, query.clock);  // the answer has set the clock right
   }
   if (!outcome) {
-    return Error{asker + form.action() + ": cannot reach STS at " + shown(make().url, 80) + ": " + outcome.why +
-                 "; check the network, HTTPS_PROXY and AWS_REGION"};
+    return Error{who + form.action() + ": cannot reach STS at " + shown(first->url, kShownPath) + ": " + outcome.why +
+                 "; check " +
+                 (outcome.fault == HttpFault::kTls ? "AWS_CA_BUNDLE (ca_bundle) and HTTPS_PROXY"
+                                                   : "the network, HTTPS_PROXY and AWS_REGION")};
   }
-  if (!outcome.response.is_ok()) return refusal(outcome.response, form.action(), asker, query.clock);
+  if (!outcome.response.is_ok()) return Error{who + refusal(outcome.response, form.action(), proof, query.clock)};
   auto parsed = parse_sts_answer(outcome.response.body.reveal(), form.action(), query.clock.now());
-  if (!parsed) {
-    return Error{asker + parsed.error().text + " (" + outcome.response.description() + ")"};
-  }
+  if (!parsed) return Error{who + parsed.error().text + " (" + outcome.response.description() + ")"};
   return parsed;
 }
 
 Result<Fetched> parse_sts_answer(std::string_view xml, std::string_view action, int64_t now) {
-  const Error bad{std::string(action) + ": the answer of STS holds no credentials; is there a proxy in between?"};
-  const auto credentials = element(xml, "Credentials");
-  if (!credentials) return bad;
+  Child children[] = {{"AccessKeyId"}, {"SecretAccessKey"}, {"SessionToken"}, {"Expiration"}};
+  const bool is_answer = read_children(xml, "Credentials", children);
+  const auto expires = parse_instant(trim(children[3].text));
   Fetched found;
-  found.access_key_id = text_of(*credentials, "AccessKeyId");
-  std::string secret = text_of(*credentials, "SecretAccessKey");
-  std::string token = text_of(*credentials, "SessionToken");
-  found.secret_access_key = Secret(secret);
-  found.session_token = Secret(token);
-  explicit_bzero(secret.data(), secret.size());
-  explicit_bzero(token.data(), token.size());
-  const auto expires = parse_instant(text_of(*credentials, "Expiration"));
-  if (found.access_key_id.empty() || found.secret_access_key.empty() || found.session_token.empty() || !expires)
-    return bad;
+  found.access_key_id = trim(children[0].text);
+  found.secret_access_key = Secret(trim(children[1].text));
+  found.session_token = Secret(trim(children[2].text));
+  if (!is_answer || found.access_key_id.empty() || found.secret_access_key.empty() || found.session_token.empty() ||
+      !expires) {
+    return Error{std::string(action) + ": the answer of STS holds no credentials; is there a proxy in between?"};
+  }
   if (*expires <= now) {
     return Error{
         std::string(action) +

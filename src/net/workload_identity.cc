@@ -35,16 +35,19 @@ Result<std::optional<Binding>> binding_of(const Settings& settings) {
   }
   const auto parts = parse_url(proxy);
   if (!parts || parts->scheme != "https" || proxy.find_first_of("?#") != proxy.npos) {
-    return Error{"AZURE_KUBERNETES_TOKEN_PROXY is \"" + shown(proxy, 80) +
-                 "\", and must be an https URL without user, query or fragment; correct it"};
+    return Error{"AZURE_KUBERNETES_TOKEN_PROXY must be an https URL without user, query or fragment; correct it"};
   }
   Binding binding;
   std::string path = parts->path;
   while (path.ends_with('/')) path.pop_back();
   binding.url = "https://" + (sni.empty() ? parts->authority : std::string(sni)) + path;
-  if (!sni.empty())
-    binding.dial =
-        (parts->host.find(':') == parts->host.npos ? parts->host : "[" + parts->host + "]") + ":" + parts->port;
+  if (const auto made = parse_url(binding.url); !made || (!sni.empty() && made->host != sni)) {
+    return Error{"AZURE_KUBERNETES_SNI_NAME is \"" + shown(sni, 80) + "\", and must be a host name; correct it"};
+  }
+  if (!sni.empty()) {
+    const bool v6 = parts->host.find(':') != parts->host.npos;
+    binding.dial = (v6 ? "[" + parts->host + "]" : parts->host) + ":" + parts->port;
+  }
   binding.authorities = data;
   if (!file.empty()) {
     const auto bytes = read_small_file(std::string(file), kMaxAuthorities);
@@ -55,14 +58,12 @@ Result<std::optional<Binding>> binding_of(const Settings& settings) {
   return std::optional<Binding>(std::move(binding));
 }
 
-/// Only what was already seen to be right comes here.
-void through_proxy(HttpRequest& request, const Settings& settings) {
-  const auto binding = binding_of(settings);
+/// The host of the URL is the name that TLS asks for and verifies; the rest of the road is the proxy's.
+void send_through(const Binding& binding, HttpRequest& request) {
   const auto parts = parse_url(request.url);
-  if (!binding || !*binding || !parts) return;
-  request.url = (*binding)->url + parts->path;
-  request.dial = (*binding)->dial;
-  request.ca_pem = (*binding)->authorities;
+  request.url = binding.url + (parts ? parts->path : "");
+  request.dial = binding.dial;
+  request.ca_pem = binding.authorities;
   request.may_use_proxy = false;
 }
 
@@ -79,7 +80,8 @@ Result<Fetched> fetch_workload_identity(const Query& query) {
   std::vector<std::pair<std::string, Secret>> proof;
   proof.emplace_back("client_assertion", token->clone());
   proof.emplace_back("client_assertion_type", Secret("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
-  return request_token(query, std::move(proof), *binding ? through_proxy : nullptr);
+  if (!*binding) return request_token(query, std::move(proof));
+  return request_token(query, std::move(proof), [&](HttpRequest& request) { send_through(**binding, request); });
 }
 
 }  // namespace pqmint

@@ -60,7 +60,7 @@ Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claim
   void* room = calloc(1, sizeof(Connection));
   if (room == nullptr) return nullptr;
   return new (room)
-      Connection{nullptr, nullptr, &libpq, std::move(target), std::move(claims), nullptr, 0, true, nullptr,
+      Connection{nullptr, nullptr, &libpq, std::move(target), std::move(claims), nullptr, 0, true, false, nullptr,
                  false,   nullptr, nullptr};
 }
 
@@ -124,6 +124,7 @@ const pqmint_answer* Connection::mint() const {
   request.sslrootcert = target.option("sslrootcert");
   request.options = target.option("options");
   request.connect_timeout = target.option("connect_timeout");
+  request.at_terminal = at_terminal;
   request.hosts = hosts.get();
   request.host_count = target.host_count();
   return core->mint(&request);

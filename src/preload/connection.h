@@ -33,8 +33,9 @@ struct Connection {
   Array<Route> routes;
   size_t route_count;
   bool user_is_given;
-  Text user;       // the one that the token leads to, once that is known; null: the target's own
-  bool stillborn;  // a PGconn that only carries an error of ours: it cannot be reset
+  bool at_terminal;  // `pqmint token --device-code`
+  Text user;         // the one that the token leads to, once that is known; null: the target's own
+  bool stillborn;    // a PGconn that only carries an error of ours: it cannot be reset
   const pqmint_core_module* core;
   const pqmint_answer* pending;  // tokens of a PQresetStart that is under way
 

@@ -47,6 +47,46 @@ TEST_F(AzureTools, TheAzureCli) {
   EXPECT_TRUE(asked().ends_with("[--tenant][t-1]"));
 }
 
+/// The recorded calls of the official SDK that can be made by a token spec.
+TEST_F(AzureTools, CalledAsTheSdkCallsThem) {
+  int compared = 0;
+  const Json::Value all = test::vectors("azure_requests.json")["cases"];
+  for (const std::string& name : all.getMemberNames()) {
+    const Json::Value& argv = all[name]["tool_invocations"][0]["argv"];
+    const bool is_ours = name.starts_with("tool/") && argv.isArray() && !argv.empty();
+    if (!is_ours) continue;
+    const std::string program = argv[0].asString().substr(argv[0].asString().rfind('/') + 1);
+    std::string expected, scope, tenant;
+    for (Json::ArrayIndex i = 1; i < argv.size(); ++i) {
+      const std::string before = argv[i - 1].asString(), word = argv[i].asString();
+      expected += "[" + word + "]";
+      if (before == "--resource") scope = word + "/.default";
+      if (before == "--scope") scope = word;
+      if (before.starts_with("--tenant")) tenant = word;
+    }
+    // No token spec names a subscription, and PowerShell gets its script in another encoding.
+    if (contains(expected, "--subscription") || program == "pwsh") continue;
+    SCOPED_TRACE(name);
+    setting("scope", scope);
+    setting("tenant_id", tenant);
+    tool(program,
+         R"({"accessToken":"a.b.c","token":"a.b.c","expires_on":4072163696,"expiresOn":"2099-01-15T12:34:56Z"})");
+    EXPECT_EQ(told(program == "az" ? fetch_azure_cli : fetch_azure_developer_cli), "OK ");
+    EXPECT_EQ(asked(), expected);
+    ++compared;
+  }
+  EXPECT_GE(compared, 5);
+}
+
+TEST_F(AzureTools, TheChildHasNothingOfOurs) {
+  tool("az", R"({"accessToken":"a.b.c","expires_on":4072163696})");
+  write("bin/az", "#!/bin/sh\n{ pwd; echo \"$LD_PRELOAD\"; cat; } >" + home + "/asked\ncat " + home + "/prints\n");
+  set("LD_PRELOAD", "/nowhere/libpqmint.so");
+  EXPECT_EQ(told(fetch_azure_cli), "OK ");
+  unsetenv("LD_PRELOAD");
+  EXPECT_EQ(asked(), "/\n\n") << "the folder, no preload, nothing on stdin";
+}
+
 TEST_F(AzureTools, AnOldAzureCliTellsItsOwnClocksTime) {
   set("TZ", "EST5EDT");
   tzset();
@@ -101,14 +141,42 @@ TEST_F(AzureTools, WhatIsNotThereOrNotLoggedInIsAbsent) {
   EXPECT_TRUE(contains(told(fetch_azure_cli), "has expired"));
   const std::string slow = write("bin/az", "#!/bin/sh\nsleep 30\n");
   chmod(slow.c_str(), 0700);
-  EXPECT_TRUE(contains(told(fetch_azure_cli, milliseconds(300)), "ABSENT az was not done in time"));
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_TRUE(contains(told(fetch_azure_cli, milliseconds(300)), "ABSENT az was not done in time; run it by hand"));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(2000));
+}
+
+TEST_F(AzureTools, WhatAToolSaysOfEntraIsSearchable) {
+  tool("azd", R"({"type":"consoleMessage","data":{"message":"AADSTS70043: s3cret eyJhbGciOi.eyJz.x"}})", 1);
+  EXPECT_EQ(told(fetch_azure_developer_cli),
+            "ABSENT azd ended with exit status 1 and says AADSTS70043; run azd auth login");
+  tool("azd", R"({"token":"not a password","expiresOn":"2099-01-15T12:34:56Z"})");
+  EXPECT_TRUE(contains(told(fetch_azure_developer_cli), "ABSENT azd: Microsoft Entra's access token has characters"));
+  tool("azd", R"({"token":{"a":1},"expiresOn":["2099"]})");
+  EXPECT_TRUE(contains(told(fetch_azure_developer_cli), "ABSENT azd printed no token that can be read"));
+  tool("azd", R"({"token":"a.b.c","expiresOn":)");
+  EXPECT_TRUE(contains(told(fetch_azure_developer_cli), "ABSENT azd did not print JSON"));
+  tool("pwsh", std::string((1 << 20) + 1, 'x'));
+  EXPECT_EQ(told(fetch_azure_powershell), "ABSENT pwsh wrote more than 1 MiB");
+}
+
+TEST_F(AzureTools, AnAnswerMayComeInPieces) {
+  tool("az", "");
+  write("bin/az", "#!/bin/sh\nprintf '{\"accessToken\":\"a.b'\nsleep 0.1\nprintf '.c\",\"expires_on\":4072163696}'\n");
+  EXPECT_EQ(ask(fetch_azure_cli)->token.reveal(), "a.b.c");
 }
 
 TEST_F(AzureTools, NothingStrangeBecomesPartOfACommand) {
   tool("az", "{}");
-  for (const char* tenant : {"t;reboot", "t'x", "t x", "$(x)"}) {
+  for (const char* tenant : {"t;reboot", "t'x", "t x", "$(x)", "-u", "a/b"}) {
     setting("tenant_id", tenant);
     EXPECT_TRUE(contains(told(fetch_azure_cli), "has a character that none has")) << tenant;
+  }
+  setting("tenant_id", "");
+  for (const char* scope : {"https://x/.default'; reboot", "--debug", "a b"}) {
+    setting("scope", scope);
+    EXPECT_TRUE(contains(told(fetch_azure_cli), "scope= in the token spec has a character that none has")) << scope;
+    EXPECT_TRUE(contains(told(fetch_azure_powershell), "has a character that none has")) << scope;
   }
   EXPECT_EQ(asked(), "");
 }

@@ -54,6 +54,8 @@ TEST_F(Container, TheTokenIsSentAsItIsAndTheFileWins) {
   write("token", "s3cret\n");
   EXPECT_TRUE(contains(from(kGood), "auth token value is not a legal header value"));
   EXPECT_TRUE(heard_.empty());
+  write("token", std::string("s3cret\0x", 8));
+  EXPECT_TRUE(contains(from(kGood), "auth token value is not a legal header value"));
   setting("authorization_token_file", home + "/missing");
   EXPECT_TRUE(contains(from(kGood), "No such file"));
 }
@@ -79,6 +81,8 @@ TEST_F(Container, OnlyAgentsAreAsked) {
 TEST_F(Container, LocalhostIsAsked) {
   HttpServer agent([](const Heard&) { return kGood; });
   setting("full_uri", "http://localhost:" + std::to_string(agent.port()) + "/");
+  EXPECT_EQ(told(fetch_container), "OK ASIA1");
+  setting("full_uri", "http://LocalHost:" + std::to_string(agent.port()) + "/");
   EXPECT_EQ(told(fetch_container), "OK ASIA1");
 }
 
@@ -113,6 +117,39 @@ TEST_F(Container, TriesAgain) {
   HttpServer agent([&](const Heard&) { return ++count == 1 ? Reply{500, ""} : kGood; });
   setting("full_uri", agent.url());
   EXPECT_EQ(told(fetch_container), "OK ASIA1");
+}
+
+TEST_F(Container, AnAttemptLastsTwoSeconds) {
+  int count = 0;
+  Reply silent = kGood;
+  silent.manner = Manner::kSilent;
+  HttpServer agent([&](const Heard&) { return ++count == 1 ? silent : kGood; });
+  setting("full_uri", agent.url());
+  EXPECT_EQ(told(fetch_container, milliseconds(10'000)), "OK ASIA1");
+  EXPECT_EQ(agent.count(), 2u);
+}
+
+TEST_F(Container, ATokenFileMayGoWhileWeAsk) {
+  setting("authorization_token_file", write("token", "t"));
+  HttpServer agent([&](const Heard&) {
+    std::filesystem::remove(home + "/token");
+    return Reply{500, ""};
+  });
+  setting("full_uri", agent.url());
+  EXPECT_TRUE(contains(told(fetch_container, milliseconds(1500)), "non 200 response 500"));
+}
+
+// On ECS whoever knows the path gets the task's keys.
+TEST_F(Container, NoErrorHoldsThePath) {
+  HttpServer agent([&](const Heard&) { return Reply{404, ""}; });
+  setting("full_uri", agent.url() + "/v2/s3cret");
+  EXPECT_TRUE(contains(told(fetch_container), "non 200 response 404"));
+  setting("full_uri", "http://127.0.0.1:" + std::to_string(closed_port()) + "/v2/s3cret");
+  EXPECT_TRUE(contains(told(fetch_container, milliseconds(500)), "is the agent running"));
+  setting("full_uri", "htp://127.0.0.1/v2/s3cret");
+  EXPECT_TRUE(contains(told(fetch_container), "AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+  setting("relative_uri", "v2/s3cret");
+  EXPECT_TRUE(contains(told(fetch_container), "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"));
 }
 
 }  // namespace

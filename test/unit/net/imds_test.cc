@@ -52,6 +52,11 @@ TEST_F(Imds, Region) {
   EXPECT_EQ(told(fetch_imds_region), "OK eu-west-1");
   region_ = {404, ""};
   EXPECT_TRUE(contains(told(fetch_imds_region), "ABSENT the metadata service names no region (status 404"));
+  // It becomes part of host names.
+  for (const char* none : {"", "\n", "evil.example/", "<html>", "eu-west-1 ."}) {
+    region_ = {200, none};
+    EXPECT_TRUE(contains(told(fetch_imds_region), "ABSENT the metadata service names no region")) << none;
+  }
 }
 
 TEST_F(Imds, ATokenThatDiesIsFetchedAnewOnce) {
@@ -68,6 +73,14 @@ TEST_F(Imds, KeysPastTheirTimeAreStillGood) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->access_key_id, "ASIA1");
   EXPECT_NEAR(static_cast<double>(found->expires), static_cast<double>(time(nullptr) + 900), 5);
+}
+
+TEST_F(Imds, ATokenThatIsNoHeader) {
+  for (const std::string& bad : {std::string("a\r\nX-Evil: 1"), std::string("a\n"), std::string(5000, 'a')}) {
+    token_ = {200, bad};
+    EXPECT_TRUE(contains(told(fetch_imds), "ABSENT unable to retrieve token for use in IMDSv2 call"));
+  }
+  EXPECT_EQ(server_.count(), 3u) << "and nobody is sent it";
 }
 
 TEST_F(Imds, VersionOneOnlyForThoseWhoAskForIt) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 // The six platforms that give a machine an identity: which one it is, what is asked, and what may go wrong.
 
+#include <sys/fsuid.h>
+
 #include "net/digest.h"
 #include "source_fixture.h"
 
@@ -49,6 +51,78 @@ TEST_F(ManagedIdentity, AppService) {
   EXPECT_TRUE(server.heard()[2].target.starts_with("/e?own=1&api-version="));
 }
 
+/// The official SDK's recorded requests, but for identities that are selected by what no token spec has.
+TEST_F(ManagedIdentity, AsksAsTheSdkDoes) {
+  constexpr const char* kCompared[] = {"metadata", "secret", "x-identity-header", "authorization", "content-type"};
+  std::filesystem::create_directory(home + "/tokens");
+  for (const char* key : {"oracle.txt", "oracle-ok.key"}) write(std::string("tokens/") + key, "ARCSECRET");
+  const auto all_of = [](std::string text, const std::string& what, const std::string& by) {
+    for (size_t at; (at = text.find(what)) != text.npos;) text.replace(at, what.size(), by);
+    return text;
+  };
+  int compared = 0;
+  const Json::Value all = test::vectors("azure_requests.json")["cases"];
+  for (const std::string& name : all.getMemberNames()) {
+    const Json::Value& requests = all[name]["requests"];
+    const bool is_ours = name.starts_with("imds/") || name.starts_with("mi/");
+    if (!is_ours || requests.empty() || !requests[0].isMember("raw_target")) continue;
+    SCOPED_TRACE(name);
+    std::string client, selected_otherwise;
+    for (const Json::Value& pair : requests[0]["query"]) {
+      const std::string key = pair[0].asString();
+      if (key == "client_id" || key == "clientid") client = pair[1].asString();
+      if (key == "object_id" || key == "principal_id" || key.ends_with("res_id")) selected_otherwise = key;
+    }
+    if (!selected_otherwise.empty()) continue;
+
+    // What was answered matters here for Arc alone: whether a key is asked for, and which.
+    size_t answered = 0;
+    HttpServer server([&](const Heard&) {
+      const Json::Value& answer = requests[static_cast<Json::ArrayIndex>(answered++)]["answer"];
+      if (!answer.isObject() || answer["status"].asInt() != 401) return granting();
+      const std::string challenge = answer["headers"].get("WWW-Authenticate", "").asString();
+      return Reply{401, "", {{"WWW-Authenticate", all_of(challenge, "/var/opt/azcmagent/", home + "/")}}};
+    });
+    const std::string here = "127.0.0.1:" + std::to_string(server.port());
+    values_.clear();
+    setting("scope", "https://ossrdbms-aad.database.windows.net" +
+                         std::string(name == "imds/double-slash-scope" ? "/" : "") + "/.default");
+    setting("arc_agent", "/nowhere");
+    setting("arc_key_directory", home + "/tokens/");
+    setting("imds_host", server.url());
+    const Json::Value& environment = all[name]["env"];
+    for (const std::string& variable : environment.getMemberNames()) {
+      std::string setting_name = variable.starts_with("AZURE_") ? variable.substr(6) : variable;
+      for (char& c : setting_name) c = static_cast<char>(tolower(c));
+      setting(setting_name,
+              all_of(all_of(environment[variable].asString(), "127.0.0.1:43071", here), "localhost:43071", here));
+    }
+    if (client != environment.get("DEFAULT_IDENTITY_CLIENT_ID", "").asString()) setting("client_id", client);
+    told(fetch_managed_identity);
+
+    // The pauses between tries have their own test.
+    const bool is_arc = name.starts_with("mi/arc");
+    ASSERT_EQ(server.count(), is_arc ? requests.size() : 1u);
+    for (size_t i = 0; i < server.count(); ++i) {
+      const Json::Value& expected = requests[static_cast<Json::ArrayIndex>(i)];
+      const Heard heard = server.heard()[i];
+      EXPECT_EQ(heard.method, expected["method"].asString());
+      // With an override the SDK adds slashes that nobody asked for (spec/azure.md 7).
+      std::string target = expected["raw_target"].asString();
+      target = all_of(all_of(target, "http://169.254.169.254", ""), "//metadata", "/metadata");
+      EXPECT_EQ(heard.target, all_of(target, "token/?", "token?"));
+      EXPECT_EQ(heard.body, expected.get("raw_body", "").asString());
+      for (const char* header : kCompared) {
+        const auto found = heard.headers.find(header);
+        EXPECT_EQ(found == heard.headers.end() ? "" : found->second, expected["headers"].get(header, "").asString())
+            << header;
+      }
+    }
+    ++compared;
+  }
+  EXPECT_GE(compared, 20);
+}
+
 TEST_F(ManagedIdentity, MachineLearning) {
   HttpServer server([](const Heard&) { return granting(); });
   setting("msi_secret", "s3cret-header");
@@ -86,8 +160,18 @@ TEST_F(ManagedIdentity, ServiceFabricIsPinned) {
   setting("identity_server_thumbprint", std::string(40, '0'));
   EXPECT_TRUE(contains(told(fetch_managed_identity), "Service Fabric cannot be asked"));
   EXPECT_EQ(server.count(), 1u) << "no secret goes to a stranger";
+  for (const char* none :
+       {":", "BF1A", "no thumbprint of forty characters at all", "::::::::::::::::::::::::::::::::::::::::"}) {
+    setting("identity_server_thumbprint", none);
+    EXPECT_TRUE(contains(told(fetch_managed_identity), "IDENTITY_SERVER_THUMBPRINT is no SHA-1 thumbprint")) << none;
+  }
+  setting("identity_server_thumbprint", thumbprint);
+  setting("client_id", "c-1");
+  EXPECT_TRUE(contains(told(fetch_managed_identity), "a Service Fabric application has one identity only"));
+  setting("client_id", "");
   setting("identity_endpoint", "http://127.0.0.1/");
   EXPECT_TRUE(contains(told(fetch_managed_identity), "must be an https URL"));
+  EXPECT_EQ(server.count(), 1u);
 }
 
 // --- Arc
@@ -142,12 +226,47 @@ TEST_F(Arc, OnlyItsOwnKeysAreRead) {
     EXPECT_TRUE(contains(challenged("Basic realm=" + path), "which is not read")) << path;
   }
   std::filesystem::create_symlink(home + "/elsewhere.key", home + "/tokens/link.key");
-  EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/link.key"), "no regular file"));
+  EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/link.key"), "it is a link"));
+  std::filesystem::create_directory(home + "/tokens/folder.key");
+  EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/folder.key"), "no regular file"));
+  for (const char* nothing : {"", "\n", "a\nX-Injected: 1"}) {
+    write("tokens/bad.key", nothing);
+    EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/bad.key"), "it holds no key"));
+  }
   write("tokens/long.key", std::string(4097, 'x'));
   EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/long.key"), "larger than 4096 bytes"));
-  EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/2.key"), "group himds"));
+  EXPECT_TRUE(contains(challenged("Basic realm=" + home + "/tokens/2.key"), "No such file"));
   EXPECT_TRUE(contains(challenged("Bearer realm=" + home + "/tokens/1.key"), "gave no challenge"));
   EXPECT_TRUE(contains(challenged(""), "gave no challenge")) << "a token without a challenge is nobody's we know";
+  for (const Heard& heard : server_.heard()) EXPECT_FALSE(heard.headers.contains("authorization"));
+}
+
+TEST_F(Arc, WhoMayNotReadTheKeyIsToldWhichGroup) {
+  std::filesystem::permissions(home + "/tokens/1.key", std::filesystem::perms::owner_read);
+  // Of this thread alone, for files alone: root reads everything.
+  const int before = setfsuid(65534);
+  const std::string said = challenged(challenge_);
+  setfsuid(static_cast<uid_t>(before));
+  EXPECT_TRUE(contains(said, "permission denied; add the user of this program to the group himds")) << said;
+}
+
+TEST_F(Arc, ItsOwnErrorsAreTold) {
+  HttpServer agent([](const Heard&) { return Reply{400, R"({"error":"invalid_request","error_description":"x y"})"}; });
+  setting("identity_endpoint", agent.url());
+  EXPECT_TRUE(contains(told(fetch_managed_identity), "Azure Arc gives no token: invalid_request: x y (status 400)"));
+  write("tokens/1.key", "another key");
+  setting("identity_endpoint", server_.url() + "/e");
+  EXPECT_TRUE(contains(challenged(challenge_), "Azure Arc gives no token: status 401"));
+  setting("identity_endpoint", "http://127.0.0.1:" + std::to_string(closed_port()) + "/e");
+  EXPECT_TRUE(contains(told(fetch_managed_identity), "Azure Arc cannot be asked for a token"));
+}
+
+TEST_F(Arc, AnInstalledAgentIsEnough) {
+  setting("identity_endpoint", "");
+  setting("imds_endpoint", "");
+  setting("arc_agent", write("himds", ""));
+  // Its usual port is nobody's in a test; that it was tried says enough.
+  EXPECT_TRUE(contains(told(fetch_managed_identity, milliseconds(500)), "Azure Arc "));
 }
 
 // --- IMDS
@@ -216,8 +335,34 @@ TEST_F(AzureImds, WhatMayPassIsTriedAgain) {
     EXPECT_EQ(told(fetch_managed_identity), "OK ") << status;
   }
   EXPECT_TRUE(contains(from({410, ""}, false, milliseconds(500)), "status 410")) << "no connection waits for 70 s";
+  EXPECT_TRUE(contains(from({410, ""}, false, milliseconds(500)), "it is busy or being updated"));
+  EXPECT_TRUE(contains(from({429, "", {{"Retry-After", "6"}}}, false, milliseconds(20000)), "status 429"));
+  EXPECT_EQ(heard_.size(), 1u) << "6 s are more than a connection waits";
+  int count = 0;
+  HttpServer busy([&](const Heard&) { return ++count == 1 ? Reply{429, "", {{"Retry-After", "0"}}} : granting(); });
+  setting("imds_host", busy.url());
+  EXPECT_EQ(told(fetch_managed_identity, milliseconds(300)), "OK ") << "as soon as it allows";
   EXPECT_TRUE(
       contains(from({200, "x", {}, Manner::kTruncated}, false, milliseconds(500)), "ABSENT no metadata service"));
+}
+
+TEST_F(AzureImds, OneThatAnsweredTheProbeIsThere) {
+  for (const Manner manner : {Manner::kDropped, Manner::kTruncated, Manner::kSilent, Manner::kNotHttp}) {
+    const std::string said = from({200, "0123456789", {}, manner}, true, milliseconds(500));
+    EXPECT_TRUE(said.starts_with("the metadata service cannot be asked for a token")) << said;
+  }
+}
+
+TEST_F(AzureImds, WhatItSaysIsTold) {
+  const std::string body =
+      R"({"error":"invalid_request","error_description":"x\ny","correlation_id":"c0ffee","trace":"s3cret"})";
+  const std::string said = from({403, body});
+  EXPECT_TRUE(contains(said, "invalid_request: x?y (status 403, correlation id c0ffee)")) << said;
+  EXPECT_TRUE(
+      contains(from({400, R"({"error":"x","error_description":"AADSTS50001: y"})"}), "does not know the resource"));
+  EXPECT_TRUE(contains(from({302, "", {{"Location", "http://127.0.0.1:1/"}}}), "status 302")) << "none is followed";
+  EXPECT_EQ(heard_.size(), 1u);
+  EXPECT_TRUE(contains(from({403, "dial tcp: unreachable network"}), "ABSENT no metadata service"));
 }
 
 TEST_F(AzureImds, RenewalAndExpiry) {
@@ -227,6 +372,26 @@ TEST_F(AzureImds, RenewalAndExpiry) {
   ASSERT_TRUE(found);
   EXPECT_NEAR(static_cast<double>(found->expires - time(nullptr)), 86400, 2);
   EXPECT_NEAR(static_cast<double>(found->refresh_at - time(nullptr)), 43200, 2);
+  for (const char* spelling :
+       {R"("expires_on":"4072163696")", R"("expires_on":4072163696)", R"("expires_on":"2099-01-15T12:34:56Z")",
+        R"("expires_on":"2099-01-15 12:34:56")", R"("expires_on":"01/15/2099 12:34:56 +00:00")"}) {
+    HttpServer other([&](const Heard&) { return granting(spelling); });
+    setting("imds_host", other.url());
+    const auto spelt = ask(fetch_managed_identity);
+    ASSERT_TRUE(spelt) << spelling;
+    EXPECT_EQ(spelt->expires, 4072163696) << spelling;
+  }
+}
+
+TEST_F(AzureImds, AnOverrideIsNotProbed) {
+  HttpServer server([](const Heard&) { return granting(); });
+  setting("probe", "true");
+  setting("pod_identity_authority_host", server.url() + "//");
+  EXPECT_EQ(told(fetch_managed_identity), "OK ");
+  ASSERT_EQ(server.count(), 1u);
+  EXPECT_TRUE(server.heard()[0].target.starts_with("/metadata/identity/oauth2/token?"));
+  setting("pod_identity_authority_host", "http://192.0.2.1");
+  EXPECT_TRUE(contains(told(fetch_managed_identity, milliseconds(500)), "correct AZURE_POD_IDENTITY_AUTHORITY_HOST"));
 }
 
 TEST_F(AzureImds, OnlyNearAddressesAreAskedInClear) {
@@ -250,6 +415,8 @@ TEST_F(ManagedIdentity, PlatformsThatFailStopTheChain) {
     EXPECT_TRUE(contains(said, "App Service")) << said;
     EXPECT_FALSE(said.starts_with("ABSENT")) << said;
   }
+  setting("identity_endpoint", "http://127.0.0.1:" + std::to_string(closed_port()) + "/e");
+  EXPECT_TRUE(contains(told(fetch_managed_identity), "App Service cannot be asked for a token: "));
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -45,6 +47,11 @@ TEST(SplitCommand, AsAPosixShellWould) {
                            "~/a", "a # b", "a\nb"}) {
     EXPECT_TRUE(contains(split(text), "sh -c '...'")) << text << ": " << split(text);
   }
+  for (const char* text : {"TOKEN=s3cret /opt/x", "_t1= x"}) {
+    EXPECT_TRUE(contains(split(text), "sh -c '...'")) << text << ": " << split(text);
+    EXPECT_FALSE(contains(split(text), "s3cret"));
+  }
+  EXPECT_EQ(split("/opt/a=b c"), "[/opt/a=b][c]");
   for (const char* text : {"a 'b", "a \"b", "a \\", "", "  "}) EXPECT_EQ(split(text)[0], '!') << text;
 }
 
@@ -67,14 +74,52 @@ TEST(Child, WhatCannotBeStarted) {
   EXPECT_EQ(run_child({"/"}, {}, deadline).fault, Fault::kNotExecutable);
 }
 
+class ChildInHome : public test::CleanEnvironment {
+ protected:
+  std::string script(const std::string& name, const std::string& text) const {
+    const std::string path = write(name, text);
+    chmod(path.c_str(), 0755);
+    return path;
+  }
+};
+
+TEST_F(ChildInHome, WhatOnlyTheKernelFindsUnfit) {
+  const Deadline deadline = Deadline::in(milliseconds(5000));
+  EXPECT_EQ(run_child({script("no-interpreter", "#!/no/such/interpreter\n")}, {}, deadline).fault,
+            Fault::kNotExecutable);
+  EXPECT_EQ(run_child({script("no-program", "text\n")}, {}, deadline).fault, Fault::kNotExecutable);
+  EXPECT_EQ(sh("exit 127").status, 127) << "which is the program's own";
+}
+
+TEST_F(ChildInHome, ARelativePathIsTheHosts) {
+  script("tool", "#!/bin/sh\npwd\n");
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(home);
+  const ChildOutcome relative = run_child({"./tool"}, {}, Deadline::in(milliseconds(5000)));
+  const std::string path = getenv("PATH");
+  set("PATH", "::.:" + path);
+  const ChildOutcome by_path = run_child({"tool"}, {}, Deadline::in(milliseconds(5000)));
+  set("PATH", path);
+  std::filesystem::current_path(here);
+  EXPECT_EQ(relative.fault, Fault::kNone);
+  EXPECT_EQ(relative.output.reveal(), "/\n");
+  EXPECT_EQ(by_path.fault, Fault::kNotFound) << "a folder that depends on where the host stands is none to look in";
+}
+
 TEST(Child, IsBounded) {
   const auto before = std::chrono::steady_clock::now();
   EXPECT_EQ(sh("sleep 30 & sleep 30", milliseconds(300)).fault, Fault::kTimeout);
   EXPECT_EQ(sh("yes").fault, Fault::kTooMuch);
-  // What stays behind does not hold us up, and ends.
-  const ChildOutcome left = sh("printf done; sleep 30 &");
-  EXPECT_EQ(left.fault, Fault::kNone);
-  EXPECT_EQ(left.output.reveal(), "done");
+  // What stays behind does not hold us up, silent or not.
+  for (const char* daemon : {"sleep 2", "while sleep 0.02; do echo; done", "yes"}) {
+    const auto start = std::chrono::steady_clock::now();
+    const ChildOutcome left = sh("timeout 3 sh -c '" + std::string(daemon) + "' & printf done");
+    EXPECT_EQ(left.fault, daemon == std::string("yes") ? Fault::kTooMuch : Fault::kNone) << daemon;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1500)) << daemon;
+    if (left.fault == Fault::kNone) {
+      EXPECT_TRUE(contains(std::string(left.output.reveal()), "done")) << daemon;
+    }
+  }
   EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(5000));
   // A megabyte is not too much.
   EXPECT_EQ(sh("head -c 1048576 /dev/zero").output.size(), 1u << 20);
@@ -87,6 +132,47 @@ TEST(Child, TheDeadlineEndsItsChildrenToo) {
   EXPECT_FALSE(std::filesystem::exists(mark));
 }
 
+TEST(Child, WhatItLeavesBehindGoesOn) {
+  const std::string mark = ::testing::TempDir() + "pqmint-left-" + std::to_string(getpid());
+  EXPECT_EQ(out_of("(sleep 0.5; touch " + mark + ") & echo done"), "done\n");
+  std::this_thread::sleep_for(milliseconds(1000));
+  EXPECT_TRUE(std::filesystem::remove(mark)) << "as when it is run by hand";
+}
+
+// Else a connection that the host closes while we wait stays open for its peer.
+TEST(Child, KeepsNothingOfTheHostsOpen) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::thread waiting([] { sh("sleep 1"); });
+  std::this_thread::sleep_for(milliseconds(300));
+  close(ends[1]);
+  pollfd closed = {ends[0], POLLIN, 0};
+  EXPECT_EQ(poll(&closed, 1, 300), 1);
+  close(ends[0]);
+  waiting.join();
+}
+
+// A program that asks for a password would be stopped, and time out; nobody can answer it.
+TEST(Child, HasNoTerminalToAskAt) {
+  const pid_t session = fork();
+  if (session == 0) {
+    setsid();
+    const int master = posix_openpt(O_RDWR | O_NOCTTY);
+    grantpt(master);
+    unlockpt(master);
+    const int terminal = open(ptsname(master), O_RDWR);
+    if (ioctl(terminal, TIOCSCTTY, 0) != 0 && errno != EPERM) _exit(9);
+    if (open("/dev/tty", O_RDWR) < 0) _exit(8);
+    const ChildOutcome asked = sh("read answer < /dev/tty || exit 7", milliseconds(3000));
+    _exit(asked.fault == Fault::kNone ? asked.status : 6);
+  }
+  int status = 0;
+  waitpid(session, &status, 0);
+  EXPECT_NE(WEXITSTATUS(status), 6) << "it hung";
+  EXPECT_NE(WEXITSTATUS(status), 8) << "the test has no terminal itself";
+  EXPECT_EQ(WEXITSTATUS(status) == 7 || WEXITSTATUS(status) == 2, true) << WEXITSTATUS(status);
+}
+
 TEST(Child, HasNothingOfTheHosts) {
   const int open_file = open("/dev/null", O_RDONLY);  // not close-on-exec, as in many a host
   EXPECT_EQ(out_of("ls /proc/self/fd | wc -l"), "4\n") << "0, 1, 2 and the folder itself";
@@ -96,6 +182,10 @@ TEST(Child, HasNothingOfTheHosts) {
   setenv("OTHER", "kept", 1);
   EXPECT_EQ(out_of("echo $LD_PRELOAD $LD_LIBRARY_PATH $OTHER"),
             "/usr/lib/x86_64-linux-gnu/libm.so.6 /opt/other kept\n");
+  setenv("LD_LIBRARY_PATH", "/opt/my libs:/opt/lib/pqmint/;/opt/x", 1);
+  EXPECT_EQ(out_of("echo \"$LD_LIBRARY_PATH\""), "/opt/my libs:/opt/x\n");
+  setenv("LD_LIBRARY_PATH", "/opt/my libs;:/opt/x", 1);
+  EXPECT_EQ(out_of("echo \"$LD_LIBRARY_PATH\""), "/opt/my libs;:/opt/x\n") << "not ours, not touched";
   setenv("LD_PRELOAD", "/x/libpqmint.so", 1);
   EXPECT_EQ(out_of("env | grep -c ^LD_PRELOAD"), "0\n");
   EXPECT_EQ(std::string(sh("echo $OTHER $MORE", milliseconds(5000), {"OTHER=new", "MORE=1"}).output.reveal()),
@@ -139,6 +229,26 @@ TEST(Child, AHostThatReapsEverybodyTakesNothingFromUs) {
   over = true;
   reaper.join();
   EXPECT_EQ(stolen, 0);
+}
+
+TEST(Child, AHostThatForksMeanwhile) {
+  std::atomic<bool> over = false;
+  std::thread forks([&] {
+    for (int i = 0; i < test::kForks && !over; ++i) {
+      const pid_t child = fork();
+      if (child == 0) {
+        // Holds our pipes open beyond the program's end.
+        poll(nullptr, 0, 300);
+        _exit(0);
+      }
+      poll(nullptr, 0, 2);
+    }
+  });
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(out_of("echo 1"), "1\n");
+  over = true;
+  forks.join();
+  while (waitpid(-1, nullptr, 0) > 0) {
+  }
 }
 
 TEST(Child, ManyAtTheSameTime) {
@@ -185,6 +295,9 @@ TEST_F(Process, BadDocuments) {
   EXPECT_TRUE(
       contains(printing(R"({"Version":1,"AccessKeyId":"a"})"), "missing required key in response: 'SecretAccessKey'"));
   EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", "soon")), "no ISO 8601 time"));
+  EXPECT_TRUE(contains(printing(R"({"Version":1,"AccessKeyId":"a","SecretAccessKey":"s","Expiration":1600000000})"),
+                       "no ISO 8601 time"));
+  EXPECT_EQ(printing(R"({"Version":1,"AccessKeyId":"a","SecretAccessKey":"s","Expiration":null})"), "OK a");
   EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", "2020-01-15T12:34:56Z")), "still expired"));
 }
 
@@ -200,6 +313,8 @@ TEST_F(Process, FaultsNameTheProgramAndNotItsArguments) {
   EXPECT_TRUE(contains(told(fetch_process, milliseconds(200)), "was not done in time"));
   setting("command", "yes");
   EXPECT_TRUE(contains(told(fetch_process), "more than 1 MiB"));
+  setting("command", "TOKEN=s3cret a");
+  EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
   setting("command", "a | b");
   EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
 }
