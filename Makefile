@@ -30,7 +30,7 @@ lint:
 
 install: build
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+	@DESTDIR="$(if $(DESTDIR),$(abspath $(DESTDIR)))" meson install -C $(BUILD) --quiet
 
 clean:
 	rm -rf $(BUILD)

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/endpoint.h"
+#include "preload/connection.h"
 #include "preload/minted.h"
 
 namespace pqmint {
@@ -56,6 +57,13 @@ bool looks_like_a_token(const char* password) {
   return strstr(password, "/?") && strstr(password, "Action=") && strstr(password, "X-Amz-Signature=");
 }
 
+// Handed out lately, or to a connection that still lives: a pool may hold one for days.
+bool is_ours(const char* password) {
+  bool is_its_host;
+  Text spec;
+  return Minted::knows(password) || connections::has_token(password, nullptr, nullptr, is_its_host, spec);
+}
+
 void set_spec(Claim& claim, const char* spec) {
   claim.spec = copy_text(spec);
   claim.wanted = claim.spec && !is_off(spec);
@@ -93,7 +101,7 @@ bool Claims::decide(const Libpq& libpq, const Target& target) {
     for (size_t i = 0; i < count_; ++i) set_spec(claims_[i], spec);
   } else if (!given(password)) {
     decide_by_password_file(libpq, target);
-  } else if (Minted::knows(password)) {
+  } else if (is_ours(password)) {
     decide_for_returned_token(libpq, target, password);
   } else if (looks_like_a_token(password)) {
     for (size_t i = 0; i < count_; ++i) take_by_name(target, i);
@@ -120,7 +128,9 @@ void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target,
   for (size_t i = 0; i < count_; ++i) {
     const Host& host = target.hosts()[i];
     Text spec;
-    if (Minted::was_made_for(token, host.host, host.port, &spec)) {
+    bool is_its_host = Minted::was_made_for(token, host.host, host.port, &spec);
+    if (!is_its_host) connections::has_token(token, host.host, host.port, is_its_host, spec);
+    if (is_its_host) {
       claims_[i].wanted = true;
       claims_[i].spec = std::move(spec);
     } else {

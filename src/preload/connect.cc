@@ -171,7 +171,7 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
       core.release(answer);
       continue;
     }
-    if (refused) explain_refusal(*connection, conn, answer);
+    if (blocking && conn) explain_refusal(*connection, conn, answer);
     if (obstacle) {
       conn = fail(connection, obstacle);
     } else if (conn) {

@@ -136,6 +136,11 @@ void Connection::remember(const pqmint_answer* answer) const {
     const Host& host = target.hosts()[i];
     if (!answer->grants[i].managed) continue;
     Minted::remember(call, answer->grants[i].token, host.host, host.port, claims[i].spec.get());
+    for (size_t route = 0; route < route_count; ++route) {
+      if (routes[route].grant == i && routes[route].token == 0) {
+        routes[route].token = Minted::fingerprint(answer->grants[i].token);
+      }
+    }
   }
 }
 
@@ -178,6 +183,30 @@ void connections::remove(const PGconn* conn) {
   Connection* found = unlink(slot_of(conn));
   unlock_registry();
   Connection::destroy(found);
+}
+
+bool connections::has_token(const char* token, const char* host, const char* port, bool& is_its_host, Text& spec) {
+  is_its_host = false;
+  if (__atomic_load_n(&g_registry.count, __ATOMIC_RELAXED) == 0) return false;
+  const uint64_t wanted = Minted::fingerprint(token);
+  bool found = false;
+  lock_registry();
+  for (const Connection* bucket : g_registry.buckets) {
+    for (const Connection* each = bucket; each && !is_its_host; each = each->next) {
+      bool has = false;
+      for (size_t i = 0; i < each->route_count; ++i) has |= each->routes[i].token == wanted;
+      if (!has) continue;
+      found = true;
+      for (size_t i = 0; i < each->target.host_count() && !is_its_host; ++i) {
+        const Host& own = each->target.hosts()[i];
+        is_its_host = each->claims[i].wanted && same_text(own.host ? own.host : "", host ? host : "") &&
+                      same_text(own.port, port);
+        if (is_its_host) spec = copy_text(each->claims[i].spec.get());
+      }
+    }
+  }
+  unlock_registry();
+  return found;
 }
 
 bool is_replaced_setting(const char* keyword) {

@@ -18,7 +18,8 @@ struct Route {
   Text host;  // null: only an address
   Text hostaddr;
   Text port;
-  size_t grant;  // index of the host in the target, and of its grant in an answer
+  mutable uint64_t token = 0;  // fingerprint of the one that libpq has for it; 0: none of ours
+  size_t grant;                // index of the host in the target, and of its grant in an answer
 
   const char* slot_key() const;
 };
@@ -64,6 +65,10 @@ namespace connections {
 void add(Connection* connection);
 Connection* find(const PGconn* conn);
 void remove(const PGconn* conn);
+
+/// Whether a live connection has this token, however long ago it was minted; if so and `host` is one of its hosts, the
+/// spec that asked for it becomes a copy in `spec`, and `is_its_host` true.
+bool has_token(const char* token, const char* host, const char* port, bool& is_its_host, Text& spec);
 }  // namespace connections
 
 /// The settings that libpq was given in place of the user's own. (The user is not among them: who reconnects with what

@@ -23,7 +23,7 @@ namespace {
 /// is what a program gets that has no libpq: what it would take for memory running out.
 template <typename Ours, typename Inner, typename None>
 auto hand_on(const void* caller, Ours ours, Inner inner, None none) {
-  if (const Libpq* current = Inside::current()) return inner(*current);
+  if (const Libpq* current = Inside::current(__builtin_frame_address(0))) return inner(*current);
   const Libpq* libpq = libpq_of(caller);
   return libpq ? ours(*libpq) : none;
 }

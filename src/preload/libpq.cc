@@ -156,7 +156,9 @@ const Libpq* libpq_with(void* landmark) {
 
 // initial-exec: a preloaded object has its TLS in the static block, and a lazy __tls_get_addr could allocate in a
 // signal handler.
-__attribute__((tls_model("initial-exec"))) thread_local constinit const Libpq* t_inside = nullptr;
+__attribute__((tls_model("initial-exec"))) thread_local constinit Inside* t_inside = nullptr;
+
+constexpr uintptr_t kAlive = 0x9e3779b97f4a7c15u;
 
 }  // namespace
 
@@ -171,14 +173,21 @@ const Libpq* libpq_at(void* handle) {
   return libpq_with(dlsym(handle, kLandmark));
 }
 
-Inside::Inside(const Libpq& libpq) : outer_(t_inside) {
-  t_inside = &libpq;
+Inside::Inside(const Libpq& libpq)
+    : libpq_(&libpq), outer_(t_inside), mark_(reinterpret_cast<uintptr_t>(this) ^ kAlive) {
+  t_inside = this;
 }
 Inside::~Inside() {
   t_inside = outer_;
+  mark_ = 0;
 }
-const Libpq* Inside::current() {
-  return t_inside;
+bool Inside::is_alive(const void* frame) const {
+  return reinterpret_cast<uintptr_t>(this) > reinterpret_cast<uintptr_t>(frame) &&
+         mark_ == (reinterpret_cast<uintptr_t>(this) ^ kAlive);
+}
+const Libpq* Inside::current(const void* frame) {
+  if (t_inside && !t_inside->is_alive(frame)) t_inside = nullptr;
+  return t_inside ? t_inside->libpq_ : nullptr;
 }
 
 }  // namespace pqmint

@@ -5,6 +5,8 @@
 // real one, and what lies between (connect.h, reset.h) is ours.
 #pragma once
 
+#include <stdint.h>
+
 #include <libpq-fe.h>
 
 namespace pqmint {
@@ -54,11 +56,17 @@ class Inside {
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
-  /// The libpq this thread is inside of, or null.
-  static const Libpq* current();
+  /// The libpq this thread is inside of, or null. `frame` is the frame of the function that asks. A guard whose frame
+  /// was left by longjmp (an alarm is a usual way to bound a connect) lies below it, or has been written over: it
+  /// counts no more.
+  static const Libpq* current(const void* frame);
 
  private:
-  const Libpq* outer_;
+  bool is_alive(const void* frame) const;
+
+  const Libpq* libpq_;
+  Inside* outer_;
+  uintptr_t mark_;
 };
 
 }  // namespace pqmint

@@ -8,6 +8,9 @@
 namespace pqmint {
 namespace {
 
+// With SQLSTATE 28P01 libpq names the file that the password came from: ours lies here.
+constexpr const char kSlotFolder[] = "/proc/self/fd/";
+
 // When a password is refused (SQLSTATE 28P01), libpq adds a line that names the password file. Ours is nobody's
 // business.
 void cut_line_with(char* text, const char* word) {
@@ -20,6 +23,18 @@ void cut_line_with(char* text, const char* word) {
   } else {
     *at = '\0';
   }
+}
+
+// A login may fail after its token was accepted: no such database, too many connections. Only these words are about the
+// token; in doubt, nothing is said and nothing is tried again.
+bool speaks_of_authentication(const char* said) {
+  static constexpr const char* kWords[] = {"authentication failed", "access denied", "access token", "AAD_AUTH",
+                                           "pg_hba.conf",           kSlotFolder};
+  for (const char* word : kWords) {
+    if (strstr(said, word)) return true;
+  }
+  const char* role = strstr(said, "role \"");
+  return role && strstr(role, "\" does not exist");
 }
 
 }  // namespace
@@ -44,21 +59,26 @@ void replace_message(const Libpq& libpq, PGconn* conn, const char* text) {
 const Route* refused_route(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
   const Libpq& libpq = *known.libpq;
   if (libpq.status(conn) != CONNECTION_BAD || !libpq.connection_used_password(conn)) return nullptr;
+  if (!speaks_of_authentication(libpq.error_message(conn))) return nullptr;
   const Route* route = known.route_at(conn);
   return route && answer->grants[route->grant].managed ? route : nullptr;
 }
 
 void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
   const Libpq& libpq = *known.libpq;
-  const Route* route = refused_route(known, conn, answer);
-  if (route == nullptr) return;
   const char* said = libpq.error_message(conn);
+  const Route* route = refused_route(known, conn, answer);
+  if (route == nullptr) {
+    // A host of the user's own, whose password stood in the slot too.
+    if (libpq.status(conn) == CONNECTION_BAD) cut_line_with(libpq.error_message(conn), kSlotFolder);
+    return;
+  }
   const char* why = known.core->explain(answer, route->grant, said);
   constexpr char kName[] = "pqmint: ";
   Text text(static_cast<char*>(malloc(strlen(said) + sizeof kName + strlen(why ? why : ""))));
   if (!text) return;
   char* end = stpcpy(text.get(), said);
-  cut_line_with(text.get(), "/proc/self/fd/");
+  cut_line_with(text.get(), kSlotFolder);
   end = text.get() + strlen(text.get());
   if (why) stpcpy(stpcpy(end, kName), why);
   while (end > text.get() && *end == '\0' && end[-1] == '\n') *--end = '\0';

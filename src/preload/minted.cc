@@ -42,22 +42,22 @@ class Locked {
   static void unlock() { pthread_mutex_unlock(&g_ring.lock); }
 };
 
-// FNV-1a: not against an adversary (who could only make his own password count as none), only against chance.
-uint64_t fingerprint_of(const char* token) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (; *token; ++token) hash = (hash ^ static_cast<unsigned char>(*token)) * 0x100000001b3u;
-  return hash;
-}
-
-const Entry* find(uint64_t fingerprint) {
+const Entry* find(uint64_t wanted) {
   for (size_t i = 0; g_ring.entries && i < kRemembered; ++i) {
     const Entry& entry = g_ring.entries[i];
-    if (entry.call != 0 && entry.fingerprint == fingerprint) return &entry;
+    if (entry.call != 0 && entry.fingerprint == wanted) return &entry;
   }
   return nullptr;
 }
 
 }  // namespace
+
+// FNV-1a: not against an adversary (who could only make his own password count as none), only against chance.
+uint64_t Minted::fingerprint(const char* token) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (; *token; ++token) hash = (hash ^ static_cast<unsigned char>(*token)) * 0x100000001b3u;
+  return hash;
+}
 
 uint64_t Minted::next_call() {
   Locked locked;
@@ -70,7 +70,7 @@ void Minted::remember(uint64_t call, const char* token, const char* host, const 
   if (!g_ring.entries) return;  // the shape of the token still tells what it is
   Entry& entry = g_ring.entries[g_ring.next];
   g_ring.next = (g_ring.next + 1) % kRemembered;
-  entry.fingerprint = fingerprint_of(token);
+  entry.fingerprint = fingerprint(token);
   entry.call = call;
   entry.host = copy_text(host ? host : "");
   entry.port = copy_text(port);
@@ -79,12 +79,12 @@ void Minted::remember(uint64_t call, const char* token, const char* host, const 
 
 bool Minted::knows(const char* token) {
   Locked locked;
-  return find(fingerprint_of(token)) != nullptr;
+  return find(Minted::fingerprint(token)) != nullptr;
 }
 
 bool Minted::was_made_for(const char* token, const char* host, const char* port, Text* spec) {
   Locked locked;
-  const Entry* made = find(fingerprint_of(token));
+  const Entry* made = find(Minted::fingerprint(token));
   if (!made) return false;
   for (size_t i = 0; i < kRemembered; ++i) {
     const Entry& entry = g_ring.entries[i];

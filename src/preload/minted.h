@@ -21,6 +21,9 @@ class Minted {
 
   static bool knows(const char* token);
 
+  /// What is kept of a token.
+  static uint64_t fingerprint(const char* token);
+
   /// Whether the call that minted `token` also minted for host:port; `spec` then becomes a copy of what asked for it.
   static bool was_made_for(const char* token, const char* host, const char* port, Text* spec);
 };

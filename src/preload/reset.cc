@@ -41,13 +41,14 @@ bool put_token(const Connection& known, PGconn* conn, const pqmint_answer* answe
   if (route == nullptr || !answer->grants[route->grant].managed) return true;
   char* password = known.libpq->pass(conn);
   const char* token = answer->grants[route->grant].token;
-  // Only over a token of ours: anything else means that the PGconn is not the one we know.
-  if (!given(password) || !Minted::knows(password)) return true;
+  // Only over the token that we gave it: anything else means that the PGconn is not the one we know.
+  if (!given(password) || Minted::fingerprint(password) != route->token) return true;
   const size_t old_length = strlen(password);
   const size_t length = strlen(token);
   if (length + 1 > malloc_usable_size(password)) return false;
   memcpy(password, token, length + 1);
   if (old_length > length) explicit_bzero(password + length + 1, old_length - length);
+  route->token = Minted::fingerprint(token);
   return true;
 }
 
@@ -178,6 +179,7 @@ PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
     return PGRES_POLLING_FAILED;
   }
   const PostgresPollingStatusType status = libpq.reset_poll(conn);
+  if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) forget_pending(*known);
   return status;
 }

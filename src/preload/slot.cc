@@ -34,11 +34,20 @@ bool write_all(int fd, const char* data, size_t size) {
   return true;
 }
 
-// Escaping every character, not only ':' and '\', keeps a host that is "*" from matching all hosts, and doubles the
-// room.
+// Escaping every character, not only ':' and '\', keeps a host that is "*" from matching all hosts.
 char* escaped(char* at, const char* text) {
   for (; *text; ++text) {
     *at++ = '\\';
+    *at++ = *text;
+  }
+  return at;
+}
+
+// What libpq takes the backslashes out of stays behind it in freed memory, so a token gets no more of them than it
+// needs.
+char* escaped_where_needed(char* at, const char* text) {
+  for (; *text; ++text) {
+    if (*text == ':' || *text == '\\') *at++ = '\\';
     *at++ = *text;
   }
   return at;
@@ -137,7 +146,7 @@ bool Slot::fill(const SlotLine* lines, size_t count) {
     *at++ = ':';
     at = escaped(at, lines[i].port);
     at = stpcpy(at, ":*:*:");
-    at = escaped(at, lines[i].password);
+    at = escaped_where_needed(at, lines[i].password);
     *at++ = ':';
     memset(at, 'p', kSlotPadding);
     at += kSlotPadding;

@@ -15,7 +15,7 @@ namespace pqmint {
 
 /// Room that is left behind every token, in bytes. Tokens of one identity differ by the length of their session token:
 /// 0.3 to 2 kB for AWS, up to a few kB for Entra.
-inline constexpr size_t kSlotPadding = 8192;
+inline constexpr size_t kSlotPadding = 4096;
 
 /// libpq's key for a line: what it will look for in the file.
 struct SlotLine {

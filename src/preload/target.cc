@@ -64,16 +64,17 @@ PQconninfoOption* find(PQconninfoOption* options, const char* keyword) {
   return nullptr;
 }
 
-// libpq ignores such a password file and complains on stderr each time it looks at one.
+// libpq ignores such a password file, and one that is no plain file, and complains on stderr each time it looks at it.
 bool is_open_to_others(const char* path) {
   struct stat st;
-  return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+  return stat(path, &st) == 0 && (!S_ISREG(st.st_mode) || (st.st_mode & (S_IRWXG | S_IRWXO)) != 0);
 }
 
-bool default_password_file_is_open_to_others() {
+// Up to 14 libpq asks the password database for the home, HOME or no HOME.
+bool default_password_file_is_open_to_others(const Libpq& libpq) {
   if (const char* named = getenv("PGPASSFILE"); given(named)) return is_open_to_others(named);
   char path[4096];
-  const char* home = getenv("HOME");
+  const char* home = libpq.lib_version() < 150000 ? nullptr : getenv("HOME");
   if (!given(home)) {
     passwd entry;
     passwd* found = nullptr;
@@ -93,11 +94,11 @@ bool password_file_is_open_to_others(const Libpq& libpq, const Call& call) {
     Probe probe(libpq, asking);
     PQconninfoOption* options = probe.options();
     const char* named = value_of(options, "passfile");
-    const bool open = given(named) ? is_open_to_others(named) : default_password_file_is_open_to_others();
+    const bool open = given(named) ? is_open_to_others(named) : default_password_file_is_open_to_others(libpq);
     if (options) libpq.conninfo_free(options);
     return open;
   }
-  return default_password_file_is_open_to_others();
+  return default_password_file_is_open_to_others(libpq);
 }
 
 size_t count_entries(const char* list) {

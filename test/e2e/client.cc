@@ -7,10 +7,14 @@
 //   setdbLogin HOST PORT OPTIONS DBNAME USER PASSWORD      (connect and poll; "-" is a null pointer)
 //   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | status | ping C | cancel | finish
 //   reconnect                                              (what psql's \c does: PQconninfo into PQconnectdbParams)
+//   abandon C                                              (leaves PQconnectdb by an alarm and a long jump)
 //   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
 #include <dirent.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +131,17 @@ std::string threads(int count, const std::string& conninfo, const std::string& s
   return out;
 }
 
+sigjmp_buf g_way_out;
+
+// Leaves PQconnectdb by an alarm and a long jump, as programs do that bound it so.
+std::string abandoned(const std::string& conninfo) {
+  signal(SIGALRM, [](int) { siglongjmp(g_way_out, 1); });
+  if (sigsetjmp(g_way_out, 1) != 0) return "abandoned";
+  itimerval soon = {{0, 0}, {0, 300'000}};
+  setitimer(ITIMER_REAL, &soon, nullptr);
+  return outcome(PQconnectdb(conninfo.c_str()));
+}
+
 // Parent and child each connect, at the same time.
 std::string forked(const std::string& conninfo) {
   int ends[2];
@@ -200,6 +215,7 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "needsPassword") return std::to_string(PQconnectionNeedsPassword(g_conn));
   if (word == "threads") return threads(std::stoi(arg(1)), arg(2), arg(3));
   if (word == "fork") return forked(arg(1));
+  if (word == "abandon") return abandoned(arg(1));
   if (word == "fds") return std::to_string(open_descriptors());
   if (word == "version") return std::to_string(PQlibVersion());
   if (word == "setenv") return setenv(arg(1).c_str(), arg(2).c_str(), 1), "done";

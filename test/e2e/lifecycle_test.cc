@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "harness.h"
+#include "http_server.h"
 
 namespace pqmint::test {
 namespace {
@@ -276,6 +277,75 @@ TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionAndSaysWhy) {
     client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"});
     EXPECT_EQ(client.say({how}), "OK");
   }
+}
+
+// --- many others in between
+
+class Crowd : public Lifecycle {
+ protected:
+  /// More mints than are remembered, for a port where nobody listens.
+  void mint_for_others(Client& client) {
+    const std::string nobody = "host=" + std::string(kReader) +
+                               " hostaddr=127.0.0.1 port=" + std::to_string(closed_port()) +
+                               " user=u sslrootcert=/dev/null";
+    for (int i = 0; i < 17; ++i) client.say({"threads", "64", nobody, "select 1"});
+  }
+};
+
+TEST_F(Crowd, AnOldConnectionIsStillResetWithAFreshToken) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  mint_for_others(client);
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"reset"}), "OK");
+}
+
+TEST_F(Crowd, AnOldConnectionsTokenIsStillKnownForWhatItIs) {
+  // The name says nothing: only the memory of what asked for the token keeps it inside TLS and for its host.
+  const std::string tunnel =
+      "host=localhost port=" + port_ + " user=iam_user dbname=app sslrootcert=" + server_.ca() + " ";
+  Client client(environment_);
+  const std::string spec = "pqmint:rds?endpoint=" + std::string(kWriter) + ":" + port_;
+  ASSERT_EQ(client.say({"connectdb", tunnel + "password=" + spec}), "OK");
+  const std::string token = client.say({"pass"});
+  mint_for_others(client);
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"connectdbParams", "dbname", tunnel, "password", token}), "OK") << "minted anew";
+  FakePostgres fake("refuse-tls", false);
+  const std::string said = client.say(
+      {"connectdbParams", "dbname", "host=localhost user=iam_user sslmode=prefer port=" + std::to_string(fake.port()),
+       "password", client.say({"pass"})});
+  EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
+  EXPECT_EQ(fake.log().find("password"), std::string::npos) << fake.log();
+}
+
+TEST_F(Lifecycle, AFailureAfterTheLoginIsNotTakenForARefusedToken) {
+  Client client(environment_);
+  std::string other = good_;
+  other.replace(other.find("dbname=app"), 10, "dbname=none");
+  const std::string said = client.say({"connectdb", other});
+  expect_contains(said, "database \"none\" does not exist");
+  EXPECT_EQ(said.find("pqmint"), std::string::npos) << said;
+}
+
+TEST_F(Lifecycle, AConnectThatWasLeftByALongJumpDoesNotSwitchPqmintOff) {
+  HttpServer silent([](const Heard&) { return Reply{200, "", {}, Reply::Manner::kSilent}; });
+  Client client(environment_);
+  const std::string unmanaged = "host=127.0.0.1 user=u dbname=d port=" + std::to_string(silent.port());
+  ASSERT_EQ(client.say({"abandon", unmanaged}), "abandoned");
+  EXPECT_EQ(client.say({"connectdb", good_}), "OK");
+  ASSERT_EQ(
+      client.say({"abandon", "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 user=u sslrootcert=/dev/null port=" +
+                                 std::to_string(silent.port())}),
+      "abandoned");
+  EXPECT_EQ(client.say({"connectdb", good_}), "OK");
+}
+
+TEST_F(Lifecycle, AResetThatIsRefusedIsExplainedToThoseWhoPollToo) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wrong"});
+  expect_contains(client.say({"resetStart"}), "pqmint: the server refused a token that was signed for");
 }
 
 }  // namespace
