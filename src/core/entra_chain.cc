@@ -14,7 +14,6 @@
 namespace pqmint {
 namespace {
 
-constexpr size_t kShownValue = 80;
 
 // ---------------------------------------------------------------------------------------------------------- the cloud
 

@@ -172,7 +172,12 @@ class Entra : public test::SourceTest {
     return told(fetch_client_secret, time);
   }
   size_t requests() const { return server_.count() - before_; }
-  Heard last() const { return server_.heard().back(); }
+  static Heard last_of(const HttpServer& server) {
+    const auto heard = server.heard();
+    if (heard.empty()) ADD_FAILURE() << "nothing was asked";
+    return heard.empty() ? Heard() : heard.back();
+  }
+  Heard last() const { return last_of(server_); }
   Assertion last_assertion() const { return Assertion(form_of(last().body)["client_assertion"]); }
 
   /// A file of these parts, with this password.
@@ -516,6 +521,7 @@ TEST_F(Entra, DisturbancesAreTriedAgainTwice) {
     EXPECT_EQ(requests(), 2u);
   }
   const auto heard = server_.heard();
+  ASSERT_GE(heard.size(), 2u);
   EXPECT_EQ(heard[0].body, heard[1].body);
   EXPECT_EQ(heard[0].headers.at("client-request-id"), heard[1].headers.at("client-request-id"));
   EXPECT_TRUE(contains(told_after({Reply{500, "{}"}}), "status 500"));
@@ -794,7 +800,7 @@ class Binding : public Entra {
 TEST_F(Binding, TheRequestGoesThroughTheClusterUnderTheNameOfTheCertificate) {
   set("HTTPS_PROXY", "http://127.0.0.1:" + std::to_string(closed_port()));
   EXPECT_EQ(told(fetch_workload_identity), "OK ann@contoso.com");
-  const Heard heard = proxy_.heard().back();
+  const Heard heard = last_of(proxy_);
   EXPECT_EQ(heard.target, "/of/cluster" + std::string(kPath));
   EXPECT_EQ(heard.headers.at("host"), "x.ests.aks");
   EXPECT_EQ(form_of(heard.body)["client_assertion"], "a.b.c");
@@ -802,11 +808,11 @@ TEST_F(Binding, TheRequestGoesThroughTheClusterUnderTheNameOfTheCertificate) {
   setting("kubernetes_ca_data", made("ca.crt"));
   setting("kubernetes_token_proxy", proxy_.url());
   EXPECT_EQ(told(fetch_workload_identity), "OK ann@contoso.com");
-  EXPECT_EQ(proxy_.heard().back().target, kPath);
+  EXPECT_EQ(last_of(proxy_).target, kPath);
   // Without a name of its own: the proxy's address is what the certificate must hold.
   setting("kubernetes_sni_name", "");
   EXPECT_EQ(told(fetch_workload_identity), "OK ann@contoso.com");
-  EXPECT_EQ(proxy_.heard().back().headers.at("host"), proxy_.url().substr(strlen("https://")));
+  EXPECT_EQ(last_of(proxy_).headers.at("host"), proxy_.url().substr(strlen("https://")));
   unsetenv("HTTPS_PROXY");
 }
 
