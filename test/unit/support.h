@@ -63,7 +63,12 @@ class CleanEnvironment : public ::testing::Test {
     set("HOME", home);
     std::filesystem::create_directory(home + "/.aws");
   }
-  ~CleanEnvironment() override { std::filesystem::remove_all(home); }
+  ~CleanEnvironment() override {
+    // A test may have closed a folder to its own user.
+    static_cast<void>(std::system(("chmod -R u+rwX '" + home + "'").c_str()));
+    std::error_code ignored;
+    std::filesystem::remove_all(home, ignored);
+  }
 
   static void set(const char* name, const std::string& value) { setenv(name, value.c_str(), 1); }
 
