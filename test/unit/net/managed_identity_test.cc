@@ -242,7 +242,7 @@ TEST_F(Arc, OnlyItsOwnKeysAreRead) {
 }
 
 TEST_F(Arc, WhoMayNotReadTheKeyIsToldWhichGroup) {
-  std::filesystem::permissions(home + "/tokens/1.key", std::filesystem::perms::owner_read);
+  std::filesystem::permissions(home + "/tokens/1.key", std::filesystem::perms::none);
   // Of this thread alone, for files alone: root reads everything.
   const int before = setfsuid(65534);
   const std::string said = challenged(challenge_);
