@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 // net's side of the seam: a pqmint_fetch comes in, is handed to the source that it names, and what was found goes out.
 
-#include <openssl/err.h>
 #include <pqmint/abi.h>
 
 #include <exception>
@@ -9,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/openssl.h"
 #include "net/source.h"
 
 namespace pqmint {
@@ -62,10 +62,8 @@ const char* or_null(const Secret& secret) {
 const pqmint_fetched* fetch(const pqmint_fetch* what) try {
   auto answer = std::make_unique<Answer>();
   Clock clock{what->skew, false};
-  // What OpenSSL leaves in this thread's queue of errors would be taken for libpq's own by its next call of TLS.
-  ERR_set_mark();
+  const QuietErrors quiet;
   auto fetched = ask(*what, clock);
-  ERR_pop_to_mark();
   answer->skew_known = clock.learned;
   answer->skew = clock.skew;
   if (!fetched) {

@@ -17,6 +17,7 @@
 #include "net/digest.h"
 #include "net/entra.h"
 #include "net/json.h"
+#include "net/openssl.h"
 #include "net/token_file.h"
 
 namespace pqmint {
@@ -26,25 +27,9 @@ constexpr size_t kMaxFile = 1 << 20;
 constexpr int64_t kAssertionLife = 600;  // s
 constexpr int kLeastBits = 2048;
 
-template <auto kFree>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-
-/// Errors that are left in the thread's queue would be taken for libpq's own by its next TLS call.
-class QuietErrors {
- public:
-  QuietErrors() { ERR_set_mark(); }
-  ~QuietErrors() { ERR_pop_to_mark(); }
-  QuietErrors(const QuietErrors&) = delete;
-  QuietErrors& operator=(const QuietErrors&) = delete;
-};
+using Certificate = Owned<X509>;
+using Key = Owned<EVP_PKEY>;
+using Bio = Owned<BIO>;
 
 /// What the file holds: the key, its own certificate first, the others as they stand.
 struct Identity {
@@ -77,7 +62,7 @@ Identity read_pem(std::string_view bytes, std::string_view password) {
 Identity read_pfx(std::string_view bytes, const Secret& password) {
   Identity found;
   const Bio bio = bio_of(bytes);
-  const std::unique_ptr<PKCS12, Free<PKCS12_free>> file(bio ? d2i_PKCS12_bio(bio.get(), nullptr) : nullptr);
+  const Owned<PKCS12> file(bio ? d2i_PKCS12_bio(bio.get(), nullptr) : nullptr);
   EVP_PKEY* key = nullptr;
   X509* leaf = nullptr;
   STACK_OF(X509)* others = nullptr;
@@ -143,7 +128,7 @@ Result<Identity> read_identity(const Settings& settings) {
 
 /// PS256: RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt as long as the digest.
 std::string sign_ps256(EVP_PKEY* key, std::string_view text) {
-  const std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+  const Owned<EVP_MD_CTX> context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* padding = nullptr;
   size_t size = static_cast<size_t>(EVP_PKEY_get_size(key));
   std::string out(size, '\0');
