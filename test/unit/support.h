@@ -64,9 +64,8 @@ class CleanEnvironment : public ::testing::Test {
     std::filesystem::create_directory(home + "/.aws");
   }
   ~CleanEnvironment() override {
-    // A test may have closed a folder to its own user.
-    static_cast<void>(std::system(("chmod -R u+rwX '" + home + "'").c_str()));
     std::error_code ignored;
+    open_again(home);
     std::filesystem::remove_all(home, ignored);
   }
 
@@ -81,6 +80,17 @@ class CleanEnvironment : public ::testing::Test {
   std::string credentials(const std::string& text) const { return write(".aws/credentials", text); }
 
   std::string home;
+
+ private:
+  // A test may have closed a folder to its own user.
+  static void open_again(const std::filesystem::path& folder) {
+    std::error_code ignored;
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, std::filesystem::perm_options::add,
+                                 ignored);
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+      if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) open_again(entry.path());
+    }
+  }
 };
 
 inline bool contains(const std::string& text, std::string_view part) {
