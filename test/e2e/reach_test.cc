@@ -127,6 +127,18 @@ TEST_F(Reach, AProgramKeepsTheLibpqThatItWouldHaveHad) {
   EXPECT_EQ(run_through({"/usr/bin/python3", "-c", kByDlsym, good_}).out, "iam_user\n");
 }
 
+// A wheel's own libpq in the same process: each caller gets the one that it binds to.
+TEST_F(Reach, ASecondLibpqDoesNotConfuseTheFirst) {
+  const std::string copy = folder_with_libpq("wheel") + "/libpq-3f2a.so.5";
+  fs::rename(environment_.home() + "/wheel/" + kLibpq, copy);
+  ASSERT_EQ(run({"patchelf", "--set-soname", "libpq-3f2a.so.5", copy}, Environment()).status, 0);
+  const std::string script =
+      "import ctypes, sys\nctypes.CDLL(sys.argv[2])\nimport psycopg2\nc = psycopg2.connect(sys.argv[1])\n"
+      "k = c.cursor()\nk.execute('select current_user')\nprint(k.fetchone()[0])\n";
+  const Outcome python = run_through({"/usr/bin/python3", "-c", script, good_, copy});
+  EXPECT_EQ(python.out, "iam_user\n") << python.err;
+}
+
 // A shell script around a program with a libpq of its own.
 TEST_F(Reach, AWrapperKeepsTheLibpqOfItsProgram) {
   const std::string folder = folder_with_libpq("private");
