@@ -5,7 +5,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build deps test demo bench lint install clean
+.PHONY: all build deps test test-libpqs demo bench lint install clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -17,6 +17,10 @@ deps:
 
 test: deps build
 	@scripts/test $(BUILD)
+
+# The same over libpq 14 to 18, which come from the npm registry.
+test-libpqs: deps build
+	@test/libpqs/run $(BUILD)
 
 demo: deps build
 	@test/server/demo $(BUILD)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 // `pqmint doctor`: one line that says whether a program would be reached and how, or why not and what to do instead.
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
