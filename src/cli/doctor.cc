@@ -176,7 +176,7 @@ Verdict judge(const char* path) {
     case ElfFile::Kind::kBroken:
       return not_reached("it is an ELF file that is cut off or damaged; install it anew");
     case ElfFile::Kind::kUnreadable:
-      return not_reached(std::string("it cannot be read: ") + std::strerror(errno));
+      return not_reached(std::string("it cannot be read: ") + std::strerror(file.error()));
     default:
       break;
   }
