@@ -122,6 +122,12 @@ unsigned depth() {
   return failure == std::errc() && end == text.data() + text.size() ? value : 0;
 }
 
+/// Asks pqmint for a token wherever libpq takes a password: a program that asks pqmint for another one would find it
+/// too, and ask for its own.
+bool is_token_spec(std::string_view name, std::string_view value) {
+  return (name == "PGPASSWORD" || name == "PGPASSFILE") && value.starts_with("pqmint:");
+}
+
 std::vector<std::string> environment_for(const std::vector<std::string>& more) {
   const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
   std::vector<std::string> out(more);
@@ -129,10 +135,10 @@ std::vector<std::string> environment_for(const std::vector<std::string>& more) {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::string_view name = name_of(text);
-    if (name == kDepth || name == kStandIn) continue;
+    const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
+    if (name == kDepth || name == kStandIn || is_token_spec(name, value)) continue;
     if (std::ranges::any_of(more, [&](const std::string& each) { return name_of(each) == name; })) continue;
     if (name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH") {
-      const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
       const std::string kept =
           name == "LD_PRELOAD" ? without(value, ": ", is_our_library) : without(value, ":;", is_our_folder);
       if (!kept.empty()) out.push_back(std::string(name) + "=" + kept);

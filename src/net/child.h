@@ -32,10 +32,11 @@ struct ChildOutcome {
 enum class Folder : uint8_t { kHosts, kRoot };
 
 /// Runs `argv` to its end: found by PATH, with nothing on stdin and nobody to read its stderr, which may hold secrets.
-/// Its environment is the host's own, all of it but for our preload and stand-in; `more` are variables (NAME=value)
-/// beside or in place of those. PQMINT_DEPTH counts how many such programs stand above one another, and the fifth is
-/// not started. Killed with all that it has started at the deadline, or when it writes more than 1 MiB; what it leaves
-/// running at its own end goes on, and is not waited for. Thread-safe.
+/// Its environment is the host's own, all of it but for our preload and stand-in, and token specs in PGPASSWORD and
+/// PGPASSFILE; `more` are variables (NAME=value) beside or in place of those. PQMINT_DEPTH counts how many such
+/// programs stand above one another, and the fifth is not started. Killed with all that it has started at the deadline,
+/// or when it writes more than 1 MiB; what it leaves running at its own end goes on, and is not waited for.
+/// Thread-safe.
 ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<std::string>& more, Folder folder,
                        const Deadline& deadline);
 
