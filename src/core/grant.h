@@ -20,9 +20,9 @@ namespace pqmint {
 struct Grant {
   bool managed = false;
   Secret token;
-  int64_t token_expires = 0;
-  std::string host;       // what libpq must verify TLS against
-  std::string hostaddrs;  // where to dial instead of resolving `host`; empty: resolve it
+  int64_t token_expires = 0;  // seconds since the epoch; 0: not known
+  std::string host;           // what libpq must verify TLS against
+  std::string hostaddrs;      // where to dial instead of resolving `host`; empty: resolve it
   Service service = Service::kNone;
   HostKind kind = HostKind::kNone;
   bool is_explicit = false;  // a token spec asked for it on a name that says nothing
