@@ -241,11 +241,11 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
   return out;
 }
 
-void forget_credentials(const CredentialPlan& plan) {
+void forget_credentials(const CredentialPlan& plan, Moment fetched_at) {
   Store& store = pqmint::store();
   const std::lock_guard lock(store.mutex);
-  std::erase_if(store.entries, [identity = fingerprint(plan)](const Entry& entry) {
-    return entry.plan == identity && entry.fetching == 0;
+  std::erase_if(store.entries, [&, identity = fingerprint(plan)](const Entry& entry) {
+    return entry.plan == identity && entry.fetching == 0 && entry.kept && entry.kept->at <= fetched_at;
   });
 }
 

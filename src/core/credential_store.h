@@ -28,7 +28,9 @@ struct Patience {
 Result<std::shared_ptr<const FetchedCredentials>> stored_credentials(const CredentialPlan& plan,
                                                                      const Patience& patience);
 
-/// Forgets what was fetched for a plan, because a server refused it.
-void forget_credentials(const CredentialPlan& plan);
+/// Forgets what was fetched for a plan at that moment (FetchedCredentials::at), because a server refused it. What has
+/// been fetched since stays: of many threads whose token was refused, the last must not throw away what the first has
+/// renewed.
+void forget_credentials(const CredentialPlan& plan, std::chrono::steady_clock::time_point fetched_at);
 
 }  // namespace pqmint

@@ -296,7 +296,9 @@ class Granting {
 
   // What this call has not fetched itself came from memory, and may be stale in a way that only the server knows.
   void remember(std::chrono::steady_clock::time_point fetched_at, CredentialPlan plan) {
-    if (fetched_at < patience_.since) grant_.remembered = std::make_shared<const CredentialPlan>(std::move(plan));
+    if (fetched_at >= patience_.since) return;
+    grant_.remembered = std::make_shared<const CredentialPlan>(std::move(plan));
+    grant_.remembered_since = fetched_at;
   }
 
   Result<std::vector<CredentialPlan>> token_plans(Trail& trail) const {

@@ -2,6 +2,7 @@
 // A host and what the user said of it come in; what to sign, for whom, and the token go out.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@ struct Grant {
   int64_t credential_expires = 0;
   std::string user;                                  // the one that libpq must log in as; empty: the user's own stands
   std::shared_ptr<const CredentialPlan> remembered;  // the credentials came from memory, where this plan has put them
+  std::chrono::steady_clock::time_point remembered_since = {};
   Trail credential_trail;
   std::string error;
 };

@@ -195,6 +195,15 @@ TEST_F(CommandProvider, ATokenThatIsRefusedIsForgotten) {
   EXPECT_EQ(run_count(), 2);
 }
 
+TEST_F(CommandProvider, OfManyRefusalsOneFetchesAnew) {
+  Client client(environment_);
+  const std::string good = target("pqmint:command?lifetime=300&command=" + script("echo wrong"));
+  expect_contains(client.say({"connectdb", good}), "PAM authentication failed");
+  minting();
+  EXPECT_EQ(client.say({"threads", "16", good, kWho}), "iam_user");
+  EXPECT_EQ(run_count(), 2);
+}
+
 // --- the transport floor (D7)
 
 TEST_F(CommandProvider, NoTlsNoToken) {

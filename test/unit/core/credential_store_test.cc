@@ -43,6 +43,11 @@ class CredentialStore : public test::CleanEnvironment {
   }
   static Patience patience(int seconds = 20) { return {Deadline::in(std::chrono::seconds(seconds))}; }
 
+  static void forget(const CredentialPlan& plan) {
+    const auto kept = stored_credentials(plan, patience());
+    if (kept) forget_credentials(plan, (*kept)->at);
+  }
+
   static std::string get(const CredentialPlan& plan, int seconds = 20) {
     const auto found = stored_credentials(plan, patience(seconds));
     return found ? (*found)->keys.access_key_id : found.error().text;
@@ -58,7 +63,7 @@ TEST_F(CredentialStore, FetchesOnceWhileTheKeysLive) {
   other.set("profile", "q");
   EXPECT_EQ(get(other), "AKIAkeys");
   EXPECT_EQ(runs(), 2);
-  forget_credentials(plan);
+  forget(plan);
   EXPECT_EQ(get(plan), "AKIAkeys");
   EXPECT_EQ(runs(), 3);
 }
@@ -178,12 +183,22 @@ TEST_F(CommandToken, IsKeptToTheEndOfItsLife) {
   EXPECT_EQ(token(plan), "token-2");
   learn_skew(0);
   EXPECT_EQ(token(command(100, 0, "another host")), "token-3");
-  forget_credentials(plan);
+  forget(plan);
   EXPECT_EQ(token(plan), "token-4") << "a server has refused it";
   write("broken", "");
   EXPECT_EQ(token(plan), "token-4");
-  forget_credentials(plan);
+  forget(plan);
   EXPECT_TRUE(contains(token(plan), "ended with exit status 3")) << "a dead one is never used";
+}
+
+TEST_F(CommandToken, ALateRefusalDoesNotForgetWhatIsNew) {
+  const CredentialPlan plan = command(100);
+  const auto old = stored_credentials(plan, patience());
+  ASSERT_TRUE(old);
+  forget_credentials(plan, (*old)->at);
+  EXPECT_EQ(token(plan), "token-2");
+  forget_credentials(plan, (*old)->at);
+  EXPECT_EQ(token(plan), "token-2") << "it was the old one that the server refused";
 }
 
 TEST_F(CommandToken, OneRunForAll) {
