@@ -74,10 +74,19 @@ std::string explain_signature(const Grant& grant, std::string_view user) {
          "; this machine's clock is off by minutes";
 }
 
+std::string explain_command(const Grant& grant, std::string_view user) {
+  return "the server refused the token that the command " + grant.credential_name + " printed for user " +
+         identifier(user) +
+         "; likely causes: it printed something else (run it by hand, with PQMINT_HOST, PQMINT_PORT, PQMINT_USER and "
+         "PQMINT_DATABASE set); its token is for another user or server; it prints a token that it keeps, and that is "
+         "too old";
+}
+
 }  // namespace
 
 std::string explain_refusal(const Grant& grant, std::string_view user, std::string_view said) {
   if (grant.service == Service::kEntra) return explain_entra(grant, user, said);
+  if (grant.service == Service::kCommand) return explain_command(grant, user);
   return explain_signature(grant, user);
 }
 

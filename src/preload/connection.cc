@@ -113,7 +113,7 @@ const pqmint_answer* Connection::mint() const {
   if (!hosts) return nullptr;
   for (size_t i = 0; i < target.host_count(); ++i) {
     const Host& host = target.hosts()[i];
-    hosts[i] = {host.host, host.hostaddr, host.port, claims[i].spec.get(), claims[i].wanted};
+    hosts[i] = {host.host, host.hostaddr, host.port, claims[i].spec.get(), claims[i].may_run, claims[i].wanted};
   }
   pqmint_request request = {};
   request.libpq_version = libpq->lib_version();
