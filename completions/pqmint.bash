@@ -46,7 +46,13 @@ _pqmint() {
   ((COMP_CWORD > 2)) && key=${COMP_WORDS[COMP_CWORD - 2]}
   case ${COMP_WORDS[1]} in
     run)
-      [[ ${COMP_WORDS[2]} == -- ]] && ((COMP_CWORD > 2)) && first=3
+      while ((COMP_CWORD > first)) && [[ ${COMP_WORDS[first]} == -- || ${COMP_WORDS[first]} == --preload-only ]]; do
+        ((first += 1))
+      done
+      if ((COMP_CWORD == 2)) && [[ $cur == -* ]]; then
+        _pqmint_reply '--preload-only' "$cur"
+        return
+      fi
       # With the package bash-completion the program's own arguments are completed too.
       if declare -F _command_offset >/dev/null; then
         _command_offset $first

@@ -13,7 +13,9 @@ end
 function __pqmint_program
     set -l words (commandline -opc) (commandline -ct)
     set -e words[1..2]
-    test "$words[1]" = --; and test (count $words) -gt 1; and set -e words[1]
+    while test (count $words) -gt 1; and contains -- "$words[1]" -- --preload-only
+        set -e words[1]
+    end
     complete -C"$words"
 end
 
@@ -24,6 +26,7 @@ complete -c pqmint -n __fish_use_subcommand -a check -d 'say what a connection w
 complete -c pqmint -n __fish_use_subcommand -a doctor -d 'say whether a program will be reached'
 complete -c pqmint -n __fish_use_subcommand -l version -d 'print the version'
 complete -c pqmint -n __fish_use_subcommand -l help -d 'print a summary of the commands'
+complete -c pqmint -n '__fish_seen_subcommand_from run; and test (count (commandline -opc)) -eq 2' -l preload-only -d 'without the stand-in'
 complete -c pqmint -n '__fish_seen_subcommand_from run' -a '(__pqmint_program)'
 complete -c pqmint -n '__fish_seen_subcommand_from doctor' -a '(__fish_complete_command)'
 complete -c pqmint -n '__fish_seen_subcommand_from token check' -a '(__pqmint_services) host= postgresql://'
