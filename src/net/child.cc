@@ -98,13 +98,9 @@ std::string_view variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-/// `pqmint run` puts a folder with a libpq that stands in for the real one into LD_LIBRARY_PATH, and says which.
-constexpr char kStandIn[] = "PQMINT_STANDIN";
-
-/// The folder of the libpq that stands in for the real one.
+/// The folder of the libpq that stands in for the real one, as `pqmint run` puts it into LD_LIBRARY_PATH.
 bool is_our_folder(std::string_view entry) {
-  entry = without_slashes(entry);
-  return entry.ends_with("/pqmint") || (!entry.empty() && entry == without_slashes(variable(kStandIn)));
+  return without_slashes(entry).ends_with("/pqmint");
 }
 
 /// How many programs that pqmint has started stand above this process, one started by the next.
@@ -136,7 +132,7 @@ std::vector<std::string> environment_for(const std::vector<std::string>& more) {
     const std::string_view text = *entry;
     const std::string_view name = name_of(text);
     const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
-    if (name == kDepth || name == kStandIn || is_token_spec(name, value)) continue;
+    if (name == kDepth || is_token_spec(name, value)) continue;
     if (std::ranges::any_of(more, [&](const std::string& each) { return name_of(each) == name; })) continue;
     if (name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH") {
       const std::string kept =
