@@ -67,9 +67,14 @@ Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claim
 void Connection::destroy(Connection* connection) {
   if (connection == nullptr) return;
   connection->forget_routes();
-  if (connection->pending) connection->core->release(connection->pending);
+  connection->forget_pending();
   connection->~Connection();
   free(connection);
+}
+
+void Connection::forget_pending() {
+  if (pending) core->release(pending);
+  pending = nullptr;
 }
 
 void Connection::forget_routes() {
