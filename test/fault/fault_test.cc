@@ -188,6 +188,16 @@ TEST_F(Fault, Reset) {
   expect_all_told(cold("reset", 'm', 'o', ENOMEM, true, 1, good_));
 }
 
+// It stands in a password file, and a copy of it is made on the way.
+TEST_F(Fault, AUsersOwnPasswordIsNeverPassedOver) {
+  write_file(environment_.home() + "/pgpass", "*:*:*:*:not-a-token\n");
+  for (const Line& line :
+       cold("connect", 'm', 'o', ENOMEM, false, 1, good_ + "passfile=" + environment_.home() + "/pgpass")) {
+    EXPECT_NE(line.first, "OK") << line.n << ": a token was made in its place";
+    EXPECT_EQ(line.second, "OK") << line.n;
+  }
+}
+
 // Every allocation of the process: libc's, the loader's, libpq's and OpenSSL's too, up to the point where libpq takes
 // up the connection (which is refused, for what libpq and OpenSSL make of TLS without memory is their own).
 TEST_F(Fault, AnybodysMemory) {
