@@ -4,8 +4,9 @@
 // A caller is told by its return address. What libc calls within itself (the loader's own reading, getaddrinfo's
 // sockets, the mmap of malloc) cannot be reached this way.
 
-// Both names of open() and its like are wanted, and not one for the other.
+// Both names of open() and its like are wanted, not one for the other, and no inline stand-ins for them.
 #undef _FILE_OFFSET_BITS
+#undef _FORTIFY_SOURCE
 
 #include "injector.h"
 
