@@ -4,8 +4,10 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# For each of the fuzzers.
+FUZZ_SECONDS ?= 600
 
-.PHONY: all build deps test test-libpqs demo bench lint install deb test-deb clean
+.PHONY: all build deps test test-libpqs demo bench fuzz lint install deb test-deb clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -27,6 +29,10 @@ demo: deps build
 
 bench: deps build
 	@test/bench/run $(BUILD)
+
+fuzz:
+	@scripts/install-packages build lint
+	@test/fuzz/run build-fuzz $(FUZZ_SECONDS)
 
 lint:
 	@scripts/install-packages build test lint

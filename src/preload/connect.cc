@@ -44,13 +44,13 @@ Text sentence(const char* text) {
 // value, and the quotation then moved to the front. Nothing was sent, and no program will prompt for a password.
 PGconn* fail(Connection* connection, const char* text) {
   const Libpq& libpq = *connection->libpq;
-  Text said = sentence(text);
-  const Setting overrides[] = {
-      {"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said ? said.get() : "pqmint"}};
+  const Text made = sentence(text);
+  const char* said = made ? made.get() : "pqmint: out of memory";
+  const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said}};
   Text conninfo = conninfo_of(connection->target.options(), overrides, 3);
   PGconn* conn = conninfo ? call_with(libpq, conninfo.get(), false) : nullptr;
   if (conn == nullptr) return Connection::destroy(connection), nullptr;
-  if (said) show_only(libpq, conn, said.get());
+  show_only(libpq, conn, said);
   connection->conn = conn;
   connection->stillborn = true;
   connections::add(connection);
