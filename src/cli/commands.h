@@ -7,6 +7,7 @@
 
 int token_command(int argc, char** argv);
 int check_command(int argc, char** argv);
+int doctor_command(int argc, char** argv);
 
 /// Says `sentence` on stderr and returns 1.
 int complain(std::string_view sentence);

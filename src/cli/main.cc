@@ -12,11 +12,14 @@
 namespace {
 
 constexpr char kUsage[] =
-    "usage: pqmint run [--] PROGRAM [ARG...]          start PROGRAM so that it logs in with cloud tokens\n"
-    "       pqmint token [--device-code] [CONNINFO]   print a token, for programs that cannot be started so;\n"
-    "                                                 --device-code: log in to Microsoft Entra with a browser\n"
+    "usage: pqmint run [--preload-only] [--] PROGRAM [ARG...]\n"
+    "                                        start PROGRAM so that it logs in with cloud tokens\n"
+    "       pqmint doctor PROGRAM            say whether PROGRAM can be reached so, and how\n"
+    "       pqmint token [--device-code] [CONNINFO]\n"
+    "                                        print a token, for programs that cannot be reached;\n"
+    "                                        --device-code: log in to Microsoft Entra with a browser\n"
     "       pqmint check [--connect] [--json] [CONNINFO]\n"
-    "                                                 say what would be done, and why\n"
+    "                                        say what would be done for a connection, and why\n"
     "       pqmint --version\n"
     "\n"
     "CONNINFO is a conninfo string or URI; left out, PG* and PGSERVICE decide, as for psql.\n"
@@ -55,12 +58,17 @@ int main(int argc, char** argv) {
   }
   if (strcmp(argv[1], "run") == 0) {
     char** program = argv + 2;
-    if (*program && strcmp(*program, "--") == 0) ++program;
-    if (*program == nullptr || (program == argv + 2 && **program == '-')) return usage();
-    return run_program(prefix, program);
+    const bool preload_only = *program && strcmp(*program, "--preload-only") == 0;
+    if (preload_only) ++program;
+    const bool ends_options = *program && strcmp(*program, "--") == 0;
+    if (ends_options) ++program;
+    if (*program == nullptr || (!ends_options && **program == '-')) return usage();
+    return pqmint::run_program(prefix, program, preload_only);
   }
   char tool[PATH_MAX + 32];
   snprintf(tool, sizeof tool, "%s/lib/pqmint/pqmint-tool", prefix);
+  // Inside of `pqmint run sh`, say: the tool walks our road itself, and wants a plain libpq at its end.
+  pqmint::leave_no_trace();
   execv(tool, argv);
   fprintf(stderr, "pqmint: cannot run %s: %s; reinstall pqmint\n", tool, strerror(errno));
   return 1;

@@ -1,64 +1,237 @@
 // SPDX-License-Identifier: PostgreSQL
-// Sets LD_PRELOAD and becomes the program.
+// Sets LD_PRELOAD and LD_LIBRARY_PATH, and becomes the program.
 
 #include "cli/run.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/loader.h"
+#include "cli/program.h"
+#include "preload/memory.h"
+
+namespace pqmint {
 namespace {
 
-// LD_PRELOAD is a list that blanks and colons part: a path with one of them cannot stand in it.
-bool can_stand_in_ld_preload(const char* path) {
-  return strpbrk(path, " :") == nullptr;
-}
+constexpr const char* kStandIn = "libpq.so.5";
+constexpr const char* kReal = "libpq-real.so.5";  // what the stand-in calls the libpq behind it
 
-bool names(const char* list, const char* path) {
-  const size_t length = strlen(path);
-  for (const char* at = list; *at;) {
-    const size_t entry = strcspn(at, " :");
-    if (entry == length && strncmp(at, path, length) == 0) return true;
-    at += entry;
-    at += strspn(at, " :");
+// The parts, one after another.
+struct Path {
+  char text[PATH_MAX];
+
+  template <typename... Parts>
+  explicit Path(Parts... parts) {
+    const char* const all[] = {parts...};
+    size_t length = 0;
+    for (const char* part : all) length += strlen(part);
+    char* end = text;
+    if (length < sizeof text) {
+      for (const char* part : all) end = stpcpy(end, part);
+    }
+    *end = '\0';  // too long: names no file
   }
-  return false;
+};
+
+bool is_there(const char* path) {
+  return access(path, R_OK) == 0;
 }
 
-// Ours first: what the user preloads (an allocator, faketime) keeps its place behind it.
-bool put_into_ld_preload(const char* library) {
-  const char* own = getenv("LD_PRELOAD");
-  if (own == nullptr || *own == '\0') return setenv("LD_PRELOAD", library, 1) == 0;
-  if (names(own, library)) return true;
-  const size_t size = strlen(library) + strlen(own) + 2;
-  char* both = static_cast<char*>(malloc(size));
-  if (both == nullptr) return false;
-  snprintf(both, size, "%s:%s", library, own);
-  const bool set = setenv("LD_PRELOAD", both, 1) == 0;
-  free(both);
-  return set;
+bool is_our_library(const char* entry) {
+  return strcmp(base_name(entry), "libpqmint.so") == 0;
+}
+
+bool is_our_folder(const char* entry) {
+  return is_there(Path(entry, "/", kReal).text);
+}
+
+// A list of the loader's, without what an outer `pqmint run` put there.
+Text without(const char* list, const char* separators, bool (*is_ours)(const char*)) {
+  Text rest = copy_text(list ? list : "");
+  Text kept(static_cast<char*>(calloc(1, strlen(rest ? rest.get() : "") + 1)));
+  if (!rest || !kept) return nullptr;
+  char* state = nullptr;
+  bool found = false;
+  char* end = kept.get();
+  for (char* entry = strtok_r(rest.get(), separators, &state); entry; entry = strtok_r(nullptr, separators, &state)) {
+    found |= is_ours(entry);
+    if (!is_ours(entry)) end = stpcpy(stpcpy(end, end == kept.get() ? "" : ":"), entry);
+  }
+  return found ? std::move(kept) : copy_text(list ? list : "");
+}
+
+bool put_in_front(const char* variable, const char* ours, const char* others) {
+  if (!given(others)) return setenv(variable, ours, 1) == 0;
+  Text both(static_cast<char*>(malloc(strlen(ours) + strlen(others) + 2)));
+  if (!both) return false;
+  stpcpy(stpcpy(stpcpy(both.get(), ours), ":"), others);
+  return setenv(variable, both.get(), 1) == 0;
+}
+
+bool can_stand_in_a_list(const char* path) {
+  return strpbrk(path, " :;") == nullptr;
+}
+
+// --- a folder of links, for what the installed one cannot do: another libpq behind the stand-in, or a path without
+// blanks. Programs may start others for months, so it is left behind; the same links are found again the next time.
+
+bool is_private(const char* folder) {
+  struct stat st;
+  return lstat(folder, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+         (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+bool leads_to(const char* link, const char* target) {
+  char found[PATH_MAX];
+  const ssize_t length = readlink(link, found, sizeof found);
+  return length == static_cast<ssize_t>(strlen(target)) && memcmp(found, target, static_cast<size_t>(length)) == 0;
+}
+
+// Links laid out as lib/ is, so that all find each other by their places. `real` may be null.
+struct Links {
+  const char* prefix;
+  const char* real;
+
+  template <typename Each>
+  bool all(const char* folder, Each each) const {
+    return each(Path(folder, "/libpqmint.so"), Path(prefix, "/lib/libpqmint.so")) &&
+           each(Path(folder, "/pqmint/core.so"), Path(prefix, "/lib/pqmint/core.so")) &&
+           each(Path(folder, "/pqmint/net.so"), Path(prefix, "/lib/pqmint/net.so")) &&
+           (!real || (each(Path(folder, "/pqmint/", kStandIn), Path(prefix, "/lib/pqmint/", kStandIn)) &&
+                      each(Path(folder, "/pqmint/", kReal), Path(real))));
+  }
+  bool stand_in(const char* folder) const {
+    return is_private(folder) && is_private(Path(folder, "/pqmint").text) &&
+           all(folder, [](const Path& link, const Path& target) { return leads_to(link.text, target.text); });
+  }
+  bool make_in(const char* folder) const {
+    return mkdir(Path(folder, "/pqmint").text, 0755) == 0 &&
+           all(folder, [](const Path& link, const Path& target) { return symlink(target.text, link.text) == 0; });
+  }
+  void remove_from(const char* folder) const {
+    all(folder, [](const Path& link, const Path&) { return unlink(link.text) == 0; });
+    rmdir(Path(folder, "/pqmint").text);
+    rmdir(folder);
+  }
+  // FNV-1a, for a name; what is found under it is compared.
+  uint64_t fingerprint() const {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const char* part : {prefix, "\n", real ? real : ""}) {
+      for (; *part; ++part) hash = (hash ^ static_cast<unsigned char>(*part)) * 0x100000001b3u;
+    }
+    return hash;
+  }
+};
+
+bool find_or_make(const Links& links, const char* base, Path& folder) {
+  if (!can_stand_in_a_list(base)) return false;
+  if (mkdir(base, 0755) != 0 && errno != EEXIST) return false;
+  if (!is_private(base)) return errno = EPERM, false;
+  char name[17];
+  snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(links.fingerprint()));
+  folder = Path(base, "/", name);
+  if (links.stand_in(folder.text)) return true;
+  Path fresh(base, "/new-XXXXXX");
+  if (!mkdtemp(fresh.text)) return false;
+  chmod(fresh.text, 0755);
+  if (!links.make_in(fresh.text)) return false;
+  if (rename(fresh.text, folder.text) == 0) return true;
+  if (links.stand_in(folder.text)) {
+    links.remove_from(fresh.text);  // another one was faster
+  } else {
+    folder = fresh;  // what lies there is not what it should be
+  }
+  return true;
+}
+
+bool find_or_make(const Links& links, Path& folder) {
+  const char* runtime = getenv("XDG_RUNTIME_DIR");
+  if (given(runtime) && *runtime == '/' && is_private(runtime) &&
+      find_or_make(links, Path(runtime, "/pqmint").text, folder))
+    return true;
+  if (geteuid() == 0 && find_or_make(links, "/run/pqmint", folder)) return true;
+  const char* temporary = getenv("TMPDIR");
+  if (!given(temporary)) temporary = "/tmp";
+  char user[16];
+  snprintf(user, sizeof user, "%u", static_cast<unsigned>(geteuid()));
+  if (find_or_make(links, Path(temporary, "/pqmint-", user).text, folder)) return true;
+  // Somebody else sits on that name.
+  Path other(temporary, "/pqmint-XXXXXX");
+  return mkdtemp(other.text) && chmod(other.text, 0755) == 0 && find_or_make(links, other.text, folder);
+}
+
+// The libpq that the program would have had; null when the machine has none.
+Text own_libpq(const char* word, const char* library_path) {
+  Text path = find_program(word);
+  Program program;
+  if (path) program = behind(path.get());
+  if (!program.binary) return nullptr;
+  const LoadedTree tree(program.binary.get(), library_path, LoadedTree::Extent::kUpToLibpq);
+  if (!tree.first()) return nullptr;
+  FoundBy by;
+  const LoadedTree::Object* linked = tree.libpq();
+  // A copy under another name is its program's own affair.
+  const bool usual = linked && strcmp(base_name(linked->path.get()), kStandIn) == 0;
+  Text found = usual ? copy_text(linked->path.get()) : tree.libpq_for_dlopen(by);
+  return Text(found ? realpath(found.get(), nullptr) : nullptr);
 }
 
 }  // namespace
 
-int run_program(const char* prefix, char* const argv[]) {
-  char library[PATH_MAX];
-  snprintf(library, sizeof library, "%s/lib/libpqmint.so", prefix);
-  if (access(library, R_OK) != 0) {
-    fprintf(stderr, "pqmint: cannot read %s: %s; reinstall pqmint\n", library, strerror(errno));
+void leave_no_trace() {
+  Text preload = without(getenv("LD_PRELOAD"), ": ", is_our_library);
+  Text library_path = without(getenv("LD_LIBRARY_PATH"), ":;", is_our_folder);
+  const auto put = [](const char* name, const Text& value) {
+    if (!value) return;
+    given(value.get()) ? setenv(name, value.get(), 1) : unsetenv(name);
+  };
+  put("LD_PRELOAD", preload);
+  put("LD_LIBRARY_PATH", library_path);
+}
+
+int run_program(const char* prefix, char* const argv[], bool preload_only) {
+  Path library(prefix, "/lib/libpqmint.so");
+  if (!is_there(library.text)) {
+    fprintf(stderr, "pqmint: cannot read %s: %s; reinstall pqmint\n", library.text, strerror(errno));
     return 126;
   }
-  if (!can_stand_in_ld_preload(library)) {
-    fprintf(stderr,
-            "pqmint: %s cannot be preloaded, because its path has a blank or a colon in it; install pqmint elsewhere\n",
-            library);
-    return 126;
+  leave_no_trace();
+  const char* library_path = getenv("LD_LIBRARY_PATH");
+  Path folder(prefix, "/lib/pqmint");
+  Text real;
+  if (!preload_only && is_there(Path(folder.text, "/", kStandIn).text)) real = own_libpq(argv[0], library_path);
+  const Text installed(realpath(Path(folder.text, "/", kReal).text, nullptr));
+  const bool as_installed = !real || (installed && strcmp(installed.get(), real.get()) == 0);
+  if (!as_installed || !can_stand_in_a_list(prefix)) {
+    Path links("");
+    if (find_or_make({prefix, real.get()}, links)) {
+      library = Path(links.text, "/libpqmint.so");
+      folder = Path(links.text, "/pqmint");
+    } else if (can_stand_in_a_list(prefix)) {
+      fprintf(
+          stderr,
+          "pqmint: cannot make a folder of links in XDG_RUNTIME_DIR or TMPDIR (%s): programs that look libpq up past "
+          "LD_PRELOAD are not reached\n",
+          strerror(errno));
+      real.reset();
+    } else {
+      fprintf(
+          stderr,
+          "pqmint: %s cannot be preloaded, because its path has a blank, a colon or a semicolon in it, and no folder "
+          "of links can be made in XDG_RUNTIME_DIR or TMPDIR (%s); name a TMPDIR that can be written to\n",
+          library.text, strerror(errno));
+      return 126;
+    }
   }
-  if (!put_into_ld_preload(library)) {
-    fprintf(stderr, "pqmint: out of memory\n");
+  if (!put_in_front("LD_PRELOAD", library.text, getenv("LD_PRELOAD")) ||
+      (real && !put_in_front("LD_LIBRARY_PATH", folder.text, library_path))) {
+    fputs("pqmint: out of memory\n", stderr);
     return 126;
   }
   execvp(argv[0], argv);
@@ -66,3 +239,5 @@ int run_program(const char* prefix, char* const argv[]) {
   fprintf(stderr, "pqmint: cannot run %s: %s\n", argv[0], strerror(errno));
   return status;
 }
+
+}  // namespace pqmint

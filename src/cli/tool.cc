@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   const std::string_view word = argc > 1 ? argv[1] : "";
   if (word == "token") return token_command(argc - 1, argv + 1);
   if (word == "check") return check_command(argc - 1, argv + 1);
+  if (word == "doctor") return doctor_command(argc - 1, argv + 1);
   if (word == "--version") {
     std::puts("pqmint " PQMINT_VERSION);
     return 0;

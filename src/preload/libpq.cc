@@ -73,15 +73,24 @@ void* landmark_in(void* scope) {
   return found != nullptr && !is_ours(found) ? found : nullptr;
 }
 
+// Who binds to a libpq.so.5 that is our stand-in finds us first, and means the libpq that stands behind it.
+void* landmark_behind_stand_in() {
+  void* handle = dlopen("libpq-real.so.5", RTLD_LAZY | RTLD_NOLOAD);
+  if (handle == nullptr) return nullptr;
+  void* found = landmark_in(handle);
+  dlclose(handle);
+  return found;
+}
+
 void* landmark_of_caller(const void* return_address) {
   const link_map* caller = object_of(return_address);
   // The main program binds in the global scope, as RTLD_NEXT does, without opening a handle.
   if (caller == nullptr || caller->l_name[0] == '\0') return nullptr;
   void* handle = handle_of(caller);
   if (handle == nullptr) return nullptr;
-  void* found = landmark_in(handle);
+  void* found = dlsym(handle, kLandmark);
   dlclose(handle);
-  return found;
+  return found != nullptr && is_ours(found) ? landmark_behind_stand_in() : found;
 }
 
 // The callers that neither way finds: a foreign-function interface whose return address lies in libffi, or a tail call.

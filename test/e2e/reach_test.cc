@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: PostgreSQL
+// Programs that a preload alone does not reach, the libpq that each of them keeps, and what `pqmint doctor` says.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "harness.h"
+
+namespace pqmint::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kLibpq[] = "libpq.so.5";
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t n = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+  return n;
+}
+
+class Reach : public ::testing::Test {
+ protected:
+  Reach() { environment_.set("XDG_RUNTIME_DIR", environment_.home()); }
+
+  Outcome pqmint(std::vector<std::string> words) {
+    words.insert(words.begin(), installed_ + "/bin/pqmint");
+    return run(words, environment_);
+  }
+  Outcome run_through(std::vector<std::string> words) {
+    words.insert(words.begin(), "run");
+    return pqmint(words);
+  }
+
+  // The libpq of the system, where the loader finds it.
+  static std::string system_libpq() {
+    const Outcome ldd = run({"ldd", kPsql}, Environment());
+    const size_t at = ldd.out.find("=> ", ldd.out.find(kLibpq)) + 3;
+    return ldd.out.substr(at, ldd.out.find(' ', at) - at);
+  }
+  // A folder with a copy of it.
+  std::string folder_with_libpq(const std::string& name) {
+    const std::string folder = environment_.home() + "/" + name;
+    fs::create_directory(folder);
+    fs::copy_file(system_libpq(), folder + "/" + kLibpq);
+    return folder;
+  }
+  // psql as its builder may have linked it.
+  std::string psql_with(const std::string& option, const std::string& folder) {
+    const std::string program = environment_.home() + "/psql" + option;
+    fs::copy_file(kPsql, program);
+    std::vector<std::string> argv = {"patchelf", "--set-rpath", folder, program};
+    if (option == "rpath") argv.insert(argv.begin() + 1, "--force-rpath");
+    EXPECT_EQ(run(argv, Environment()).status, 0);
+    return program;
+  }
+  // The files of the process that match `part`, as seen from inside it.
+  std::string mapped(const std::string& program, const std::string& part) {
+    const std::string script = "\\! grep -o '/[^ ]*" + part + "[^ ]*' /proc/$PPID/maps | sort -u";
+    return run_through({program, "-XAtc", script,
+                        "host=localhost hostaddr=127.0.0.1 user=plain password=plainpw " +
+                            ("port=" + std::to_string(server_.port())) + " dbname=app"})
+        .out;
+  }
+
+  Environment environment_ = Environment().keys();
+  std::string installed_ = stage();
+  Server& server_ = Server::get();
+  std::string good_ = server_.conninfo(kWriter, "iam_user");
+};
+
+// psycopg 3 without its C part, and all else that asks dlsym: bound to libpq past what is preloaded.
+constexpr char kByDlsym[] = R"(
+import ctypes, sys
+pq = ctypes.CDLL("libpq.so.5")
+pq.PQconnectdb.restype = pq.PQexec.restype = ctypes.c_void_p
+pq.PQerrorMessage.restype = pq.PQgetvalue.restype = ctypes.c_char_p
+conn = ctypes.c_void_p(pq.PQconnectdb(sys.argv[1].encode()))
+result = ctypes.c_void_p(pq.PQexec(conn, b"select current_user"))
+print((pq.PQgetvalue(result, 0, 0) or pq.PQerrorMessage(conn)).decode())
+)";
+
+TEST_F(Reach, WhoLooksLibpqUpByDlsym) {
+  server_.verdicts();
+  EXPECT_EQ(run_through({"/usr/bin/python3", "-c", kByDlsym, good_}).out, "iam_user\n");
+  EXPECT_EQ(count(server_.verdicts(), "accept"), 1U);
+  EXPECT_FALSE(has(pqmint({"run", "--preload-only", "/usr/bin/python3", "-c", "import os; print(os.environ)"}).out,
+                   "LD_LIBRARY_PATH"));
+}
+
+// As PHP loads its extensions.
+TEST_F(Reach, WhoBindsPluginsToTheirOwnLibraries) {
+  const std::vector<std::string> host = {built("test/e2e/plugin_host"), built("test/e2e/plugin.so"), good_};
+  server_.verdicts();
+  EXPECT_EQ(run_through(host).out, "iam_user\n");
+  EXPECT_EQ(count(server_.verdicts(), "accept"), 1U);
+  const Outcome alone = run(host, Environment(environment_).preload());
+  EXPECT_TRUE(has(alone.out, "no password supplied")) << alone.out;
+}
+
+TEST_F(Reach, LinkedProgramsMintOnce) {
+  server_.verdicts();
+  EXPECT_EQ(run_through({kPsql, "-XAtc", "select current_user", good_}).out, "iam_user\n");
+  EXPECT_EQ(count(server_.verdicts(), "accept"), 1U);
+}
+
+// By RPATH the loader finds a program's own libpq before LD_LIBRARY_PATH, by RUNPATH after it: either way it stays.
+TEST_F(Reach, AProgramKeepsTheLibpqThatItWouldHaveHad) {
+  EXPECT_EQ(count(mapped(kPsql, "libpq.so.5."), fs::canonical(system_libpq()).string()), 1U);
+  for (const std::string option : {"rpath", "runpath"}) {
+    const std::string folder = folder_with_libpq("of-" + option);
+    const std::string program = psql_with(option, folder);
+    EXPECT_TRUE(has(mapped(program, kLibpq), folder + "/" + kLibpq)) << option << "\n" << mapped(program, kLibpq);
+    EXPECT_FALSE(has(mapped(program, kLibpq), system_libpq())) << option;
+    EXPECT_EQ(run_through({program, "-XAtc", "select current_user", good_}).out, "iam_user\n") << option;
+  }
+  const std::string folder = folder_with_libpq("named");
+  environment_.set("LD_LIBRARY_PATH", "/nowhere:" + folder);
+  EXPECT_TRUE(has(mapped(kPsql, kLibpq), folder + "/" + kLibpq));
+  EXPECT_EQ(run_through({kPsql, "-XAtc", "select current_user", good_}).out, "iam_user\n");
+  EXPECT_EQ(run_through({"/usr/bin/python3", "-c", kByDlsym, good_}).out, "iam_user\n");
+}
+
+// A wheel's own libpq in the same process: each caller gets the one that it binds to.
+TEST_F(Reach, ASecondLibpqDoesNotConfuseTheFirst) {
+  const std::string copy = folder_with_libpq("wheel") + "/libpq-3f2a.so.5";
+  fs::rename(environment_.home() + "/wheel/" + kLibpq, copy);
+  ASSERT_EQ(run({"patchelf", "--set-soname", "libpq-3f2a.so.5", copy}, Environment()).status, 0);
+  const std::string script =
+      "import ctypes, sys\nctypes.CDLL(sys.argv[2])\nimport psycopg2\nc = psycopg2.connect(sys.argv[1])\n"
+      "k = c.cursor()\nk.execute('select current_user')\nprint(k.fetchone()[0])\n";
+  const Outcome python = run_through({"/usr/bin/python3", "-c", script, good_, copy});
+  EXPECT_EQ(python.out, "iam_user\n") << python.err;
+}
+
+// A shell script around a program with a libpq of its own.
+TEST_F(Reach, AWrapperKeepsTheLibpqOfItsProgram) {
+  const std::string folder = folder_with_libpq("private");
+  const std::string wrapper = environment_.home() + "/wrapper";
+  write_file(wrapper, "#!/bin/sh\nexec '" + psql_with("runpath", folder) + "' \"$@\"\n", 0755);
+  EXPECT_TRUE(has(mapped(wrapper, kLibpq), folder + "/" + kLibpq));
+}
+
+TEST_F(Reach, WhatTheUserSetStaysBehindOurs) {
+  const auto lists = [&] { return run_through({"/bin/sh", "-c", "echo $LD_PRELOAD; echo $LD_LIBRARY_PATH"}).out; };
+  const std::string library = installed_ + "/lib/libpqmint.so", folder = installed_ + "/lib/pqmint";
+  EXPECT_EQ(lists(), library + "\n" + folder + "\n");
+  environment_.set("LD_LIBRARY_PATH", "/one:/two").set("LD_PRELOAD", "");
+  EXPECT_EQ(lists(), library + "\n" + folder + ":/one:/two\n");
+  // One inside the other.
+  environment_.set("LD_LIBRARY_PATH", folder + ":/one").set("LD_PRELOAD", library);
+  EXPECT_EQ(lists(), library + "\n" + folder + ":/one\n");
+}
+
+// The command asks a plain libpq, whatever it was started from.
+TEST_F(Reach, TheCommandWorksInsideOfARun) {
+  const Outcome token =
+      run_through({"/bin/sh", "-c", "exec " + installed_ + "/bin/pqmint token 'host=" + kWriter + " user=u'"});
+  EXPECT_EQ(count(token.out, "X-Amz-Signature="), 1U) << token.err;
+}
+
+class ReachFromABlankPath : public Reach {
+ protected:
+  ReachFromABlankPath() {
+    const std::string place = environment_.home() + "/with blanks: and more";
+    fs::copy(stage(), place, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    installed_ = place;
+  }
+  std::string links() const { return environment_.home() + "/pqmint"; }
+};
+
+TEST_F(ReachFromABlankPath, BothWaysWork) {
+  EXPECT_EQ(run_through({kPsql, "-XAtc", "select current_user", good_}).out, "iam_user\n");
+  EXPECT_EQ(run_through({"/usr/bin/python3", "-c", kByDlsym, good_}).out, "iam_user\n");
+  // The same folder of links serves all, and what was left of a race is gone.
+  EXPECT_EQ(std::distance(fs::directory_iterator(links()), fs::directory_iterator()), 1);
+}
+
+TEST_F(ReachFromABlankPath, OnlyAFolderOfOurOwnIsTrusted) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make another user's folder";
+  const std::string trap = environment_.home() + "/trap";
+  fs::create_directory(trap);
+  chmod(trap.c_str(), 01777);
+  const std::string bait = trap + "/pqmint-" + std::to_string(geteuid());
+  fs::create_directory(bait);
+  ASSERT_EQ(chown(bait.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chown(environment_.home().c_str(), 65534, 65534), 0);
+  environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait);
+  const Outcome preload = run_through({"/bin/sh", "-c", "echo $LD_PRELOAD"});
+  EXPECT_FALSE(has(preload.out, bait)) << preload.out;
+  EXPECT_TRUE(has(preload.out, "libpqmint.so")) << preload.err;
+}
+
+TEST_F(ReachFromABlankPath, WithoutARoomForLinksItSaysSo) {
+  if (geteuid() == 0) GTEST_SKIP() << "root has /run";
+  environment_.set("TMPDIR", "/proc").unset("XDG_RUNTIME_DIR");
+  const Outcome outcome = run_through({"/bin/true"});
+  EXPECT_EQ(outcome.status, 126);
+  EXPECT_TRUE(has(outcome.err, "cannot be preloaded")) << outcome.err;
+}
+
+class Doctor : public Reach {
+ protected:
+  void expect(const std::string& program, int status, const std::string& part) {
+    const Outcome outcome = pqmint({"doctor", program});
+    EXPECT_EQ(outcome.status, status) << outcome.out << outcome.err;
+    EXPECT_TRUE(has(outcome.out, part)) << "no \"" << part << "\" in: " << outcome.out << outcome.err;
+    EXPECT_EQ(count(outcome.out, "\n"), 1U) << outcome.out;
+  }
+  // A copy of a program, changed.
+  std::string altered(const std::string& name, size_t offset, const std::string& bytes) {
+    const std::string copy = environment_.home() + "/" + name;
+    std::string text = read_file("/bin/true");
+    text.replace(offset == std::string::npos ? text.size() : offset, bytes.size(), bytes);
+    write_file(copy, text, 0755);
+    return copy;
+  }
+};
+
+TEST_F(Doctor, KnowsWhoIsReached) {
+  expect(kPsql, 0, "linked with libpq (" + fs::canonical(system_libpq()).string() + ")");
+  expect("/usr/bin/psql", 0, "a wrapper of /usr/lib/postgresql/");
+  expect("/usr/bin/python3", 0, "by the stand-in");
+  expect(built("test/e2e/plugin_host"), 0, "by the stand-in");
+  expect(psql_with("rpath", folder_with_libpq("own")), 0, "RPATH leads to its libpq");
+  const std::string script = environment_.home() + "/script";
+  write_file(script, "#!/usr/bin/env -S python3 -u\nprint(1)\n", 0755);
+  expect(script, 0, "a script for /usr/bin/python3");
+  write_file(script, "#!/bin/sh\npsql\n", 0755);
+  expect(script, 0, "the programs that it starts");
+  expect(std::string(kBin) + "postgres", 0, "only a token spec");
+}
+
+TEST_F(Doctor, KnowsWhoIsNotAndWhatToDoInstead) {
+  expect("/bin/true", 1, "does not use libpq");
+  expect(altered("go", std::string::npos, "\xff Go buildinf:"), 1, "written in Go");
+  expect(altered("static", std::string::npos, "fe_sendauth: no password supplied\n"), 1, "statically");
+  expect(altered("narrow", 4, "\x01"), 1, "32-bit");
+  expect(altered("strange", 18, std::string("\x28\x00", 2)), 1, "ARM");
+  const std::string short_file = environment_.home() + "/short";
+  write_file(short_file, read_file("/bin/true").substr(0, 100), 0755);
+  expect(short_file, 1, "cut off");
+  const std::string jar = environment_.home() + "/app.jar";
+  write_file(jar, "PK\x03\x04", 0644);
+  expect(jar, 1, "Java archive");
+  write_file(jar, "text", 0644);
+  expect(jar, 1, "no program and no script");
+}
+
+TEST_F(Doctor, KnowsWhoGainsRights) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make a program of another user's";
+  const std::string copy = environment_.home() + "/psql";
+  fs::copy_file(kPsql, copy);
+  ASSERT_EQ(chown(copy.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod(copy.c_str(), 04755), 0);
+  expect(copy, 1, "setuid");
+}
+
+TEST_F(Doctor, RefusesWhatItCannotAnswer) {
+  EXPECT_EQ(pqmint({"doctor"}).status, 2);
+  EXPECT_EQ(pqmint({"doctor", "a", "b"}).status, 2);
+  EXPECT_EQ(pqmint({"doctor", "--fast"}).status, 2);
+  const Outcome absent = pqmint({"doctor", "no-such-program"});
+  EXPECT_EQ(absent.status, 1);
+  EXPECT_EQ(absent.err, "pqmint: there is no program \"no-such-program\" in PATH\n");
+  const std::string endless = environment_.home() + "/endless";
+  write_file(endless, "#!" + endless + "\n", 0755);
+  EXPECT_EQ(pqmint({"doctor", endless}).status, 1);
+}
+
+// The loader is asked what it would do, and the walk through the files must say the same.
+TEST_F(Doctor, FindsTheLibpqThatTheLoaderFinds) {
+  for (const std::string program :
+       {kPsql, "/usr/lib/postgresql/15/bin/pg_dump", "/usr/lib/postgresql/15/bin/pgbench"}) {
+    const Outcome ldd = run({"ldd", program}, Environment());
+    const size_t at = ldd.out.find("=> ", ldd.out.find(kLibpq)) + 3;
+    const std::string path = fs::canonical(ldd.out.substr(at, ldd.out.find(' ', at) - at));
+    expect(program, 0, "(" + path + ")");
+  }
+}
+
+}  // namespace
+}  // namespace pqmint::test
