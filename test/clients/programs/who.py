@@ -29,7 +29,21 @@ def sqlalchemy():
     return engine.connect().execute(sqlalchemy.text(query)).scalar()
 
 
+def peewee():
+    from peewee import PostgresqlDatabase
+    return PostgresqlDatabase(database, host=host, port=int(port), user=user).execute_sql(query).fetchone()[0]
+
+
+def pony():
+    from pony import orm
+    db = orm.Database(provider="postgres", host=host, port=port, user=user, database=database)
+    with orm.db_session:
+        return db.select("current_user") and "I am " + db.get("current_user")
+
+
 print({
+    "peewee": peewee,
+    "pony": pony,
     "psycopg2": lambda: plain("psycopg2", conninfo),
     "psycopg2-async": asynchronous,
     "psycopg2cffi": lambda: plain("psycopg2cffi", conninfo),
