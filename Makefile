@@ -5,7 +5,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build deps test demo bench lint install clean
+.PHONY: all build deps test test-clients demo bench lint install clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -17,6 +17,11 @@ deps:
 
 test: deps build
 	@scripts/test $(BUILD)
+
+test-clients: deps build
+	@scripts/install-packages clients
+	@PQMINT_BUILD=$(BUILD) test/clients/run --npm
+	@PQMINT_BUILD=$(BUILD) test/clients/run
 
 demo: deps build
 	@test/server/demo $(BUILD)
