@@ -5,7 +5,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build deps test test-clients demo bench lint install clean
+.PHONY: all build deps test test-libpqs test-clients demo bench lint install clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -18,6 +18,11 @@ deps:
 test: deps build
 	@scripts/test $(BUILD)
 
+# The same over libpq 14 to 18, which come from the npm registry.
+test-libpqs: deps build
+	@test/libpqs/run $(BUILD)
+
+# Real clients, from Debian and npm: installs and runs them all, and prints a table.
 test-clients: deps build
 	@scripts/install-packages clients
 	@PQMINT_BUILD=$(BUILD) test/clients/run --npm

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 // `pqmint doctor`: one line that says whether a program would be reached and how, or why not and what to do instead.
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -177,7 +176,7 @@ Verdict judge(const char* path) {
     case ElfFile::Kind::kBroken:
       return not_reached("it is an ELF file that is cut off or damaged; install it anew");
     case ElfFile::Kind::kUnreadable:
-      return not_reached(std::string("it cannot be read: ") + std::strerror(errno));
+      return not_reached(std::string("it cannot be read: ") + std::strerror(file.error()));
     default:
       break;
   }

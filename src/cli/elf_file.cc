@@ -4,6 +4,7 @@
 #include "cli/elf_file.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
@@ -21,9 +22,16 @@ extern "C" const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 ElfFile::ElfFile(const char* path) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return;
+  if (fd < 0) {
+    error_ = errno;
+    return;
+  }
   struct stat file;
-  if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
+  if (fstat(fd, &file) != 0) {
+    error_ = errno;
+  } else if (!S_ISREG(file.st_mode)) {
+    error_ = S_ISDIR(file.st_mode) ? EISDIR : EINVAL;
+  } else {
     kind_ = Kind::kOther;
     size_ = static_cast<size_t>(file.st_size);
     void* mapped = size_ > 0 ? mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;

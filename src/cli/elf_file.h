@@ -12,7 +12,7 @@ namespace pqmint {
 class ElfFile {
  public:
   enum class Kind {
-    kUnreadable,  // errno told why when it was opened
+    kUnreadable,  // error() tells why
     kScript,      // begins with #!
     kNative,      // ELF for this machine, of this program's own word size
     kForeign,     // ELF for another machine or word size
@@ -26,6 +26,8 @@ class ElfFile {
   ElfFile& operator=(const ElfFile&) = delete;
 
   Kind kind() const { return kind_; }
+  /// An errno, for kUnreadable.
+  int error() const { return error_; }
   const char* bytes() const { return bytes_; }
   size_t size() const { return size_; }
 
@@ -48,6 +50,7 @@ class ElfFile {
   bool within(const void* begin, size_t size) const;
 
   Kind kind_ = Kind::kUnreadable;
+  int error_ = 0;
   const char* bytes_ = nullptr;
   size_t size_ = 0;
   const ElfW(Phdr) * segments_ = nullptr;

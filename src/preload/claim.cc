@@ -3,7 +3,6 @@
 
 #include "preload/claim.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
 #include <utility>
@@ -11,6 +10,7 @@
 #include "base/endpoint.h"
 #include "preload/connection.h"
 #include "preload/minted.h"
+#include "preload/server.h"
 
 namespace pqmint {
 namespace {
@@ -21,18 +21,6 @@ constexpr const char kOff[] = "pqmint:off";
 bool is_off(const char* spec) {
   const size_t n = sizeof kOff - 1;
   return strncmp(spec, kOff, n) == 0 && (spec[n] == '\0' || spec[n] == '?');
-}
-
-// Inside a server, postgres_fdw, dblink and subscriptions connect too, for people who must not get the server's own
-// cloud identity by it: there, only a spec counts. A server is told by a function that no client has.
-bool inside_a_server() {
-  static constinit int answer = -1;
-  int known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
-  if (known < 0) {
-    known = dlsym(RTLD_DEFAULT, "PostgresMain") != nullptr;
-    __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
-  }
-  return known != 0;
 }
 
 // A JSON web token: three parts of base64url, the first of which begins with {" in its spelling there.
@@ -143,6 +131,7 @@ void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target,
 
 void Claims::take_by_name(const Target& target, size_t host) {
   const Host& named = target.hosts()[host];
+  // Inside a server only a spec counts: who connects there by name never asked for the server's identity.
   claims_[host].wanted =
       !named.is_socket() && given(named.host) && classify(named.host).service != Service::kNone && !inside_a_server();
 }

@@ -12,6 +12,7 @@
 #include "preload/connection.h"
 #include "preload/core_module.h"
 #include "preload/message.h"
+#include "preload/server.h"
 #include "preload/slot.h"
 #include "preload/target.h"
 
@@ -218,6 +219,13 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
     return fail(connection,
                 "the password is a token that was made for another host, and is not sent to this one; "
                 "leave the password out, or ask for a token by name with password=pqmint:");
+  }
+
+  if (inside_a_server() && !may_mint_inside_a_server()) {
+    return fail(connection,
+                "inside a PostgreSQL server a token is minted for superusers only, for it is the server's own cloud "
+                "identity; let a superuser own the function, the foreign table's session or the subscription that "
+                "connects, or give a password");
   }
 
   ModuleFault fault;

@@ -313,9 +313,20 @@ std::string Server::verdicts() {
   return fresh;
 }
 
-std::string Server::administer(const std::string& sql) {
+void Server::restart(const Environment& environment) {
+  const Outcome done = run({source("test/server/pqmint-testserver"), "restart", folder_ + "/server"}, environment);
+  EXPECT_EQ(done.status, 0) << done.err;
+}
+
+std::string Server::ask(const std::string& user, const std::string& password, const std::string& sql) const {
+  const Outcome answer =
+      run({kPsql, "-XAtqc", sql, conninfo("localhost", user, "password=" + password)}, Environment());
+  return answer.out + answer.err;
+}
+
+std::string Server::administer(const std::string& sql, const std::string& database) {
   const Outcome done = run({kPsql, "-XAtq", "-h", value("PQMINT_TEST_SOCKET_DIR"), "-p", std::to_string(port()), "-U",
-                            "postgres", "-d", "app", "-c", sql},
+                            "postgres", "-d", database, "-c", sql},
                            Environment());
   EXPECT_EQ(done.status, 0) << done.err;
   return done.out;

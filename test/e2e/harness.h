@@ -81,8 +81,12 @@ class Server {
   void clock(const std::string& when);  // "+900", "real" or seconds since the epoch
   /// The lines that the judge wrote since the last call.
   std::string verdicts();
+  /// Starts PostgreSQL anew, in this environment: as if a unit file had set it.
+  void restart(const Environment& environment);
   /// Runs SQL as the superuser over the local socket.
-  std::string administer(const std::string& sql);
+  std::string administer(const std::string& sql, const std::string& database = "app");
+  /// Runs SQL as `user` over TCP with a password, and gives rows or the error.
+  std::string ask(const std::string& user, const std::string& password, const std::string& sql) const;
   /// "host=NAME hostaddr=127.0.0.1 port=... user=... dbname=app sslrootcert=..." and what follows.
   std::string conninfo(const std::string& host, const std::string& user, const std::string& more = "") const;
   ~Server();

@@ -249,6 +249,7 @@ TEST_F(Doctor, KnowsWhoIsNotAndWhatToDoInstead) {
   const std::string jar = environment_.home() + "/app.jar";
   write_file(jar, "PK\x03\x04", 0644);
   expect(jar, 1, "Java archive");
+  expect(environment_.home(), 1, "Is a directory");
   write_file(jar, "text", 0644);
   expect(jar, 1, "no program and no script");
 }
