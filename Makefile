@@ -5,7 +5,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build deps test test-libpqs test-clients demo bench lint install clean
+.PHONY: all build deps test test-libpqs test-clients demo bench lint install deb test-deb clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -41,6 +41,15 @@ lint:
 install: build
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
 	@DESTDIR="$(if $(DESTDIR),$(abspath $(DESTDIR)))" meson install -C $(BUILD) --quiet
+
+# build/deb/*.deb, out of a copy of the sources.
+deb:
+	@scripts/install-packages build deb
+	@scripts/deb $(BUILD)/deb
+
+# As root: installs the packages, logs in with them, removes them.
+test-deb: deps build deb
+	@test/packaging $(BUILD)
 
 clean:
 	rm -rf $(BUILD)

@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define PQMINT_ABI_VERSION 3u
+#define PQMINT_ABI_VERSION 4u
 
 /* ------------------------------------------------------------------ libpqmint.so -> core.so: mint for a connection */
 
@@ -33,6 +33,7 @@ struct pqmint_host {
   const char* hostaddr; /* numeric address, or NULL */
   const char* port;     /* decimal, never empty: libpq's default is filled in */
   const char* spec;     /* the token spec ("pqmint:...") that asked for this host, or NULL: recognised by its name */
+  int may_run;          /* 0: `spec` stands where a stranger may have written it, and may not start a program */
   int wanted;           /* 0: leave this host alone */
 };
 
@@ -55,16 +56,16 @@ struct pqmint_request {
 struct pqmint_grant {
   int managed;           /* 0: not ours, and all that follows is empty */
   const char* token;     /* the password; NULL when `error` is set. SECRET */
-  int64_t token_expires; /* when the server will refuse it */
+  int64_t token_expires; /* when the server will refuse it; "command": when it is no longer kept */
   const char* host;      /* what libpq must take as host= (the name that TLS verifies); never NULL if managed */
   const char* hostaddrs; /* where to dial instead of resolving `host`: addresses joined by commas, or NULL */
   const char* provider;  /* "rds", "dsql", "entra", "command" */
   const char* kind;      /* "cluster-writer", ..., "explicit" */
-  const char* endpoint;  /* what was signed: host:port, or host for DSQL */
+  const char* endpoint;  /* what was signed: host:port, or host for DSQL; what TLS verifies, where nothing is signed */
   const char* region;
   const char* region_source;     /* "host", "option", "AWS_REGION", "AWS_DEFAULT_REGION", "profile", "imds" */
   const char* credential_source; /* "environment", "profile", ... */
-  const char* credential_name;   /* the profile's name, for those that have one */
+  const char* credential_name;   /* the profile's name, or the command's program, for those that have one */
   const char* identity;          /* "AKIA...MPLE", masked; for Entra "oid=..., appid=..." */
   int64_t credential_expires;
   const char* credential_trail; /* a line for each source: its name, ": ", and why it was used or passed over */
@@ -115,7 +116,8 @@ struct pqmint_setting {
 };
 
 struct pqmint_fetch {
-  const char* source; /* "assume-role", ..., "imds-region", "client-secret", ...: the table in src/net/abi.cc */
+  const char*
+      source; /* "assume-role", ..., "imds-region", "client-secret", ..., "command": the table in src/net/abi.cc */
   const struct pqmint_setting* settings;
   size_t setting_count;
   const struct pqmint_keys* signer; /* whose keys sign the request; NULL for the sources that sign none */
@@ -127,7 +129,7 @@ struct pqmint_fetched {
   const char* error; /* a sentence without a prefix, or NULL */
   int absent;        /* the source is not there at all (no metadata service answers); `error` says how that was seen */
   struct pqmint_keys keys; /* AWS's sources; all NULL with an error */
-  const char* token;       /* Entra's sources. SECRET */
+  const char* token;       /* Entra's sources and "command". SECRET */
   int64_t expires;         /* when the keys or the token die; 0: never */
   int64_t refresh_at;      /* when the next token should be asked for; 0: nobody said */
   const char* text;        /* "imds-region": the region; Entra's: the user name that the claims lead to, or "" */

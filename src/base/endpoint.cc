@@ -261,6 +261,8 @@ const char* name_of(Service service) {
       return "dsql";
     case Service::kEntra:
       return "entra";
+    case Service::kCommand:
+      return "command";
   }
   return "none";
 }

@@ -12,7 +12,8 @@
 
 namespace pqmint {
 
-enum class Service : uint8_t { kNone, kRds, kDsql, kEntra };
+/// What makes the token. kCommand (a program of the user's own) is asked for by a token spec, never told by a name.
+enum class Service : uint8_t { kNone, kRds, kDsql, kEntra, kCommand };
 
 enum class HostKind : uint8_t {
   kNone,
@@ -59,7 +60,7 @@ struct Endpoint {
 /// the Azure CLI's clouds.
 Endpoint classify(std::string_view host);
 
-/// The word for it in `pqmint check`: "rds", "dsql", "entra"; "cluster-writer", "dsql-vpce" ...
+/// The word for it in `pqmint check`: "rds", "dsql", "entra", "command"; "cluster-writer", "dsql-vpce" ...
 const char* name_of(Service service);
 const char* name_of(HostKind kind);
 

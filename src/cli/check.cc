@@ -139,8 +139,8 @@ void print_for_people(const Json::Value& all) {
     const Json::Value& credential = host["credential"];
     if (!credential.isNull()) {
       line("credentials", credential["source"],
-           (credential["name"].isNull() ? "" : " " + credential["name"].asString()) + ", " +
-               credential["identity"].asString());
+           (credential["name"].isNull() ? "" : " " + credential["name"].asString()) +
+               (credential["identity"].isNull() ? "" : ", " + credential["identity"].asString()));
       line("  until", credential["expires_at"]);
     }
     for (const Json::Value& step : host["credential_trail"]) {
@@ -152,7 +152,8 @@ void print_for_people(const Json::Value& all) {
            " the servers' time; tokens are signed with theirs");
     }
     if (!host["token"].isNull()) {
-      line("token", host["token"]["length"], " characters, until " + host["token"]["expires_at"].asString());
+      const Json::Value& end = host["token"]["expires_at"];
+      line("token", host["token"]["length"], " characters" + (end.isNull() ? "" : ", until " + end.asString()));
     }
     line("TLS", host["tls"]["sslmode"],
          host["tls"]["sslrootcert"].isNull() ? "" : ", roots " + host["tls"]["sslrootcert"].asString());

@@ -174,7 +174,7 @@ const char* explain(const pqmint_answer* answer, size_t grant, const char* said)
 int forget(const pqmint_answer* answer, size_t grant) try {
   const Grant& refused = static_cast<const Answer*>(answer)->owned.at(grant);
   if (!refused.remembered) return 0;
-  forget_credentials(*refused.remembered);
+  forget_credentials(*refused.remembered, refused.remembered_since);
   return 1;
 } catch (...) {
   return 0;

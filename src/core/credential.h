@@ -32,8 +32,8 @@ inline std::string masked(std::string_view access_key_id) {
 
 /// Where the credentials of one identity come from. Equal plans mean equal identities: it is what a cache goes by.
 struct CredentialPlan {
-  std::string source;               // "environment", "profile", "assume-role", ..., "imds"; "imds-region"
-  std::string name;                 // the profile's, empty where the environment or the machine decides
+  std::string source;  // "environment", "profile", "assume-role", ..., "imds"; "imds-region"; "command"
+  std::string name;    // the profile's, or the program's; empty where the environment or the machine decides
   std::optional<Credentials> keys;  // those that lie at rest; without them they are fetched from `source`:
   std::vector<std::pair<std::string, Secret>> settings;  // what it must know (net/source.h lists the names)
   std::unique_ptr<CredentialPlan> signer;                // whose keys sign the request

@@ -45,6 +45,7 @@ using Moment = std::chrono::steady_clock::time_point;
 struct Entry {
   Fingerprint plan;
   int64_t absence_holds;  // seconds
+  bool is_renewed_early;  // a command's token is not: its life is what the user said, and may be seconds
   Fetch kept;
   int64_t fetched_at = 0;  // server_now()
   pid_t fetching = 0;      // the process in which a thread fetches now; a child of fork() has no such thread
@@ -66,8 +67,14 @@ class Store {
       if (idle != entries.end()) entries.erase(idle);
     }
     const bool is_tool = plan.source.starts_with("azure-");
-    return entries.emplace_back(
-        Entry{identity, is_tool ? kToolAbsenceHolds : kAbsenceHolds, nullptr, 0, 0, std::nullopt, {}});
+    return entries.emplace_back(Entry{identity,
+                                      is_tool ? kToolAbsenceHolds : kAbsenceHolds,
+                                      plan.source != "command",
+                                      nullptr,
+                                      0,
+                                      0,
+                                      std::nullopt,
+                                      {}});
   }
 };
 
@@ -150,6 +157,7 @@ bool is_within(const Entry& entry, int64_t window, int64_t now) {
 }
 
 bool is_refresh_due(const Entry& entry, int64_t now) {
+  if (!entry.is_renewed_early) return false;
   const int64_t asked_ago = now - entry.fetched_at;
   // Entra says itself when; in its last 5 minutes a token is no longer taken for fresh (spec/azure.md 2.7).
   if (!entry.kept->token.empty()) {
@@ -233,11 +241,11 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
   return out;
 }
 
-void forget_credentials(const CredentialPlan& plan) {
+void forget_credentials(const CredentialPlan& plan, Moment fetched_at) {
   Store& store = pqmint::store();
   const std::lock_guard lock(store.mutex);
-  std::erase_if(store.entries, [identity = fingerprint(plan)](const Entry& entry) {
-    return entry.plan == identity && entry.fetching == 0;
+  std::erase_if(store.entries, [&, identity = fingerprint(plan)](const Entry& entry) {
+    return entry.plan == identity && entry.fetching == 0 && entry.kept && entry.kept->at <= fetched_at;
   });
 }
 

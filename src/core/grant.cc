@@ -13,7 +13,9 @@
 #include <optional>
 
 #include "base/result.h"
+#include "base/shown.h"
 #include "core/clock.h"
+#include "core/net.h"
 #include "core/spec.h"
 #include "core/token.h"
 
@@ -98,7 +100,9 @@ class Granting {
     grant_.host = view(host_.host);
     // Short-circuits at the first step that fails; what was learned until then stays for `pqmint check`.
     static_cast<void>(read_spec() && refuse_socket() && find_subject() && find_service() &&
-                      (grant_.service == Service::kEntra ? fetch() : sign()));
+                      (grant_.service == Service::kEntra     ? fetch()
+                       : grant_.service == Service::kCommand ? ask()
+                                                             : sign()));
     return std::move(grant_);
   }
 
@@ -129,15 +133,22 @@ class Granting {
     subject_.name = lower(spec_.endpoint_host.empty() ? view(host_.host) : spec_.endpoint_host);
     if (subject_.name.ends_with('.')) subject_.name.pop_back();
     if (subject_.name.empty()) {
-      return fail(
-          "only an address is given, and a token is signed for a name; add host=, or endpoint= in the token spec");
+      return fail(std::string("only an address is given, and ") +
+                  (spec_.provider == Provider::kCommand ? "TLS verifies" : "a token is signed for") +
+                  " a name; add host=, or endpoint= in the token spec");
     }
     subject_.endpoint = classify(subject_.name);
     return true;
   }
 
+  bool is_loopback_address() const {
+    const std::string_view address = view(host_.hostaddr);
+    return address.starts_with("127.") || address == "::1";
+  }
+
   bool find_service() {
     const Endpoint& endpoint = subject_.endpoint;
+    if (spec_.provider == Provider::kCommand) return take_command();
     const Service asked = spec_.provider == Provider::kRds     ? Service::kRds
                           : spec_.provider == Provider::kDsql  ? Service::kDsql
                           : spec_.provider == Provider::kEntra ? Service::kEntra
@@ -154,6 +165,7 @@ class Granting {
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
     grant_.is_explicit = endpoint.service == Service::kNone;
+    grant_.looks_like_tunnel = spec_.endpoint_host.empty() && is_loopback_address();
     if (grant_.service != Service::kEntra && request_.at_terminal) {
       return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
                   " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");
@@ -164,11 +176,30 @@ class Granting {
     return true;
   }
 
+  // Any host may be asked for so, whatever its name says: what its server takes is the user's to know.
+  bool take_command() {
+    grant_.service = Service::kCommand;
+    grant_.kind = subject_.endpoint.kind;
+    grant_.is_explicit = true;
+    if (!host_.may_run) {
+      return fail(
+          "the token spec asks for a command, and stands where others than this program's user may have written it (as "
+          "a password, or inside a PostgreSQL server), so none is run; say it with passfile=, PGPASSFILE, PGPASSWORD "
+          "or "
+          "in the password file");
+    }
+    if (!request_.at_terminal) return true;
+    return fail("a device code is for Microsoft Entra, and the token spec asks for a command; leave --device-code out");
+  }
+
   // RDS and DSQL: the token is a signature, and only the keys may have to be fetched.
   bool sign() { return find_region() && settle_dsql_name() && settle_address() && find_keys() && sign_token(); }
 
   // Entra: the token itself is fetched.
   bool fetch() { return settle_name() && settle_address() && fetch_token() && find_user(); }
+
+  // A command: the token is what it prints.
+  bool ask() { return settle_name() && settle_address() && run_command(); }
 
   bool find_region() {
     const auto take = [&](std::string_view region, const char* source) {
@@ -271,7 +302,9 @@ class Granting {
 
   // What this call has not fetched itself came from memory, and may be stale in a way that only the server knows.
   void remember(std::chrono::steady_clock::time_point fetched_at, CredentialPlan plan) {
-    if (fetched_at < patience_.since) grant_.remembered = std::make_shared<const CredentialPlan>(std::move(plan));
+    if (fetched_at >= patience_.since) return;
+    grant_.remembered = std::make_shared<const CredentialPlan>(std::move(plan));
+    grant_.remembered_since = fetched_at;
   }
 
   Result<std::vector<CredentialPlan>> token_plans(Trail& trail) const {
@@ -298,6 +331,7 @@ class Granting {
       if (found.is_absent) continue;
       grant_.credential_source = plan.source;
       grant_.token = found.token.clone();
+      grant_.token_since = found.at;
       grant_.token_expires = grant_.credential_expires = found.expires;
       grant_.identity = found.identity;
       claimed_user_ = found.text;
@@ -305,6 +339,37 @@ class Granting {
       return true;
     }
     return fail(no_entra_token(trail));
+  }
+
+  bool run_command() {
+    constexpr size_t kShownProgram = 80;
+    const CommandWish& wish = spec_.command;
+    CredentialPlan plan;
+    plan.source = "command";
+    plan.name = shown(wish.program, kShownProgram);
+    plan.set("command", wish.command);
+    plan.set("host", view(host_.host).empty() ? view(host_.hostaddr) : view(host_.host));
+    plan.set("port", host_.port);
+    plan.set("user", view(request_.user));
+    plan.set("database", view(request_.dbname));
+    if (wish.timeout != 0) plan.set("timeout", std::to_string(wish.timeout));
+    if (wish.lifetime != 0) plan.set("lifetime", std::to_string(wish.lifetime));
+    grant_.credential_source = plan.source;
+    grant_.credential_name = plan.name;
+    if (wish.lifetime == 0) {
+      const auto printed = fetch_credentials(plan, nullptr, patience_.deadline);
+      if (!printed) return fail(printed.error());
+      grant_.token = printed->token.clone();
+      grant_.token_since = std::chrono::steady_clock::now();
+      return true;
+    }
+    const auto kept = stored_credentials(plan, patience_);
+    if (!kept) return fail(kept.error());
+    grant_.token = (*kept)->token.clone();
+    grant_.token_since = (*kept)->at;
+    grant_.token_expires = grant_.credential_expires = (*kept)->expires;
+    remember((*kept)->at, std::move(plan));
+    return true;
   }
 
   // Whoever named no user did not mean the one that the operating system knows: no role of Entra's has such a name.
@@ -320,6 +385,7 @@ class Granting {
     // One reading of the clock, after the fetch, which may have corrected it: the date in a token's scope and its time
     // must be of the same instant.
     const int64_t now = server_now();
+    grant_.token_since = std::chrono::steady_clock::now();
     // A token dies with the keys that signed it, whatever it says of itself.
     const int64_t keys_live = credentials_.expires ? credentials_.expires - now : INT64_MAX;
     const std::string_view user = view(request_.user);
@@ -348,6 +414,12 @@ class Granting {
 };
 
 }  // namespace
+
+std::string Grant::tunnel_remedy() const {
+  const std::string name = host.empty() ? "NAME" : host;
+  return "put the database's own name and port into the token spec, passfile=pqmint:" + std::string(name_of(service)) +
+         "?endpoint=" + name + ":5432";
+}
 
 Grant grant_for(const pqmint_request& request, const pqmint_host& host, const Patience& patience) {
   if (!host.wanted) return {};

@@ -2,6 +2,7 @@
 // A host and what the user said of it come in; what to sign, for whom, and the token go out.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,8 +21,9 @@ namespace pqmint {
 struct Grant {
   bool managed = false;
   Secret token;
-  int64_t token_expires = 0;
-  std::string host;       // what libpq must verify TLS against
+  int64_t token_expires = 0;                               // seconds since the epoch; 0: not known
+  std::chrono::steady_clock::time_point token_since = {};  // when it was made, or fetched
+  std::string host;                                        // what libpq must verify TLS against
   std::string hostaddrs;  // where to dial instead of resolving `host`; empty: resolve it
   Service service = Service::kNone;
   HostKind kind = HostKind::kNone;
@@ -35,8 +37,14 @@ struct Grant {
   int64_t credential_expires = 0;
   std::string user;                                  // the one that libpq must log in as; empty: the user's own stands
   std::shared_ptr<const CredentialPlan> remembered;  // the credentials came from memory, where this plan has put them
+  std::chrono::steady_clock::time_point remembered_since = {};
   Trail credential_trail;
   std::string error;
+
+  /// The name is the service's, and the address this machine's own: the other end of a tunnel.
+  bool looks_like_tunnel = false;
+  /// How to say what lies behind it.
+  std::string tunnel_remedy() const;
 };
 
 /// Mints for one host of `request`. Blocks only where credentials must be fetched, and no longer than `patience` says.

@@ -60,7 +60,9 @@ std::string joined(const std::vector<std::string>& places) {
 
 TlsWish::Authority authority_of(Service service, HostKind kind) {
   const bool is_proxy = kind == HostKind::kProxy || kind == HostKind::kProxyEndpoint;
-  return service == Service::kRds && !is_proxy ? TlsWish::Authority::kRds : TlsWish::Authority::kPublic;
+  const bool is_named_so = kind >= HostKind::kClusterWriter && kind <= HostKind::kGlobalWriter;
+  const bool is_rds = service == Service::kRds || (service == Service::kCommand && is_named_so);
+  return is_rds && !is_proxy ? TlsWish::Authority::kRds : TlsWish::Authority::kPublic;
 }
 
 std::optional<std::string> raised_sslmode(std::string_view sslmode) {

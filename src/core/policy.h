@@ -27,7 +27,8 @@ struct TlsWish {
   std::string_view region;  // tells the partition, for the download command
 };
 
-/// RDS has a private authority. DSQL has public certificates, and so has RDS Proxy (AWS Certificate Manager).
+/// RDS has a private authority. DSQL has public certificates, and so has RDS Proxy (AWS Certificate Manager). Where a
+/// command makes the token, the name of the host tells.
 TlsWish::Authority authority_of(Service service, HostKind kind);
 
 /// What takes the place of an sslmode that lets go of TLS; nothing for one that does not.

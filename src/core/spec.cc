@@ -12,6 +12,7 @@
 
 #include "base/endpoint.h"
 #include "base/percent.h"
+#include "base/words.h"
 #include "core/token.h"
 
 namespace pqmint {
@@ -38,10 +39,11 @@ struct Key {
   Users users;
 };
 constexpr Key kKeys[] = {
-    {"endpoint", kEveryone},   {"region", kAws},          {"profile", kAws},
-    {"role_arn", kAws},        {"external_id", kAws},     {"role_session_name", kAws},
-    {"expires_in", kOnlyDsql}, {"client_id", kOnlyEntra}, {"tenant_id", kOnlyEntra},
-    {"scope", kOnlyEntra},     {"command", kOnlyCommand}, {"timeout", kOnlyCommand},
+    {"endpoint", kEveryone},    {"region", kAws},          {"profile", kAws},
+    {"role_arn", kAws},         {"external_id", kAws},     {"role_session_name", kAws},
+    {"expires_in", kOnlyDsql},  {"client_id", kOnlyEntra}, {"tenant_id", kOnlyEntra},
+    {"scope", kOnlyEntra},      {"command", kOnlyCommand}, {"timeout", kOnlyCommand},
+    {"lifetime", kOnlyCommand},
 };
 
 bool has_use_for(Provider provider, Users users) {
@@ -81,6 +83,9 @@ size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// So many letters wrong, and it is a slip of the fingers.
+constexpr size_t kSlip = 2;
+
 template <typename Known>
 std::string_view nearest(std::string_view name, const Known& known) {
   // A word of any length is compared only as far as it matters.
@@ -104,6 +109,24 @@ std::optional<int64_t> number(std::string_view text) {
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+std::optional<Error> set_seconds(int64_t& seconds, std::string_view key, std::string_view value, int64_t most) {
+  const auto given = number(value);
+  if (!given || *given < 1 || *given > most) {
+    return Error{std::string(key) + "= in the token spec must be a number of seconds from 1 to " +
+                 std::to_string(most)};
+  }
+  seconds = *given;
+  return std::nullopt;
+}
+
+std::optional<Error> set_command(CommandWish& wish, std::string value) {
+  const auto words = split_command(value);
+  if (!words) return Error{"command= in the token spec: " + words.error().text};
+  wish.program = words->front();
+  wish.command = std::move(value);
+  return std::nullopt;
 }
 
 // host, host:port, or [address]:port.
@@ -139,11 +162,13 @@ std::optional<Error> set(TokenSpec& spec, std::string_view key, std::string valu
   } else if (key == "profile") {
     spec.credentials.profile = std::move(value);
   } else if (key == "expires_in") {
-    const auto seconds = number(value);
-    if (!seconds || *seconds < 1 || *seconds > kDsqlMaxTokenLife) {
-      return Error{"expires_in= in the token spec must be a number of seconds from 1 to 604800 (one week)"};
-    }
-    spec.expires_in = *seconds;
+    return set_seconds(spec.expires_in, key, value, kDsqlMaxTokenLife);
+  } else if (key == "command") {
+    return set_command(spec.command, std::move(value));
+  } else if (key == "timeout") {
+    return set_seconds(spec.command.timeout, key, value, kMaxCommandTimeout);
+  } else if (key == "lifetime") {
+    return set_seconds(spec.command.lifetime, key, value, kMaxCommandLifetime);
   } else if (key == "role_arn") {
     // STS takes 20 to 2048 characters; a mere role name is what people write by mistake.
     if (!value.starts_with("arn:") || value.size() < 20 || value.size() > 2048) {
@@ -187,11 +212,6 @@ Result<TokenSpec> parse_token_spec(std::string_view text) {
     }
     spec.provider = provider->provider;
   }
-  if (spec.provider == Provider::kCommand) {
-    return Error{"the token spec asks for the provider " + quoted(provider_name) +
-                 ", which this version of pqmint does not have "
-                 "yet; it has rds, dsql and entra"};
-  }
 
   std::vector<std::string_view> seen;
   std::string_view rest = question == text.npos ? std::string_view{} : text.substr(question + 1);
@@ -203,6 +223,13 @@ Result<TokenSpec> parse_token_spec(std::string_view text) {
     const std::string_view name = pair.substr(0, equals);
     const auto* key = find(name, kKeys);
     if (!key) {
+      // Behind a & that was not encoded stands a piece of the command, which may be a secret.
+      const bool is_slip = distance(name.substr(0, 32), nearest(name, kKeys)) <= kSlip;
+      if (spec.provider == Provider::kCommand && !is_slip) {
+        return Error{
+            "the token spec has a key that is not known; if it is a part of the command, write the & before it as "
+            "%26"};
+      }
       return Error{"the token spec has a key " + shortened(name) + ", which is not known; did you mean " +
                    quoted(nearest(name, kKeys)) + "?"};
     }
@@ -214,7 +241,8 @@ Result<TokenSpec> parse_token_spec(std::string_view text) {
     }
     seen.push_back(name);
     if (!has_use_for(spec.provider, key->users)) {
-      return Error{std::string(name) + "= in the token spec is of no use to the provider " + quoted(provider_name)};
+      return Error{std::string(name) + "= in the token spec is of no use to the provider " +
+                   quoted(provider_name.empty() ? "auto" : provider_name)};
     }
     auto value = percent_decode(pair.substr(equals + 1));
     if (!value || value->find('\0') != value->npos) {
@@ -222,6 +250,11 @@ Result<TokenSpec> parse_token_spec(std::string_view text) {
                    "= in the token spec is not percent-encoded as it should be: write % as %25, & as %26"};
     }
     if (auto error = set(spec, name, std::move(*value))) return *error;
+  }
+  if (spec.provider == Provider::kCommand && spec.command.command.empty()) {
+    return Error{
+        "the token spec asks for the provider \"command\" and names none; add the program that prints the token, as in "
+        "pqmint:command?command=vault%20read%20-field=password%20database/static-creds/app"};
   }
   const CredentialWish& credentials = spec.credentials;
   if (credentials.role_arn.empty() && (!credentials.external_id.empty() || !credentials.role_session_name.empty())) {

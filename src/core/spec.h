@@ -14,6 +14,19 @@
 
 namespace pqmint {
 
+/// A program of the user's own that prints the token.
+struct CommandWish {
+  std::string command;   // as written; its words can be told apart
+  std::string program;   // the first of them
+  int64_t timeout = 0;   // seconds that it may take; 0: as long as the connection may wait
+  int64_t lifetime = 0;  // seconds that its token is kept for; 0: it is run for each connection
+};
+
+/// A connection waits no longer than this for what must be fetched (core/abi.cc), so no command can be given more.
+inline constexpr int64_t kMaxCommandTimeout = 60;
+/// One day: who keeps a password for longer has a password, not a token.
+inline constexpr int64_t kMaxCommandLifetime = 86400;
+
 struct TokenSpec {
   enum class Provider : uint8_t { kAuto, kRds, kDsql, kEntra, kCommand, kOff };
 
@@ -23,6 +36,7 @@ struct TokenSpec {
   std::string region;
   CredentialWish credentials;
   EntraWish entra;
+  CommandWish command;
   int64_t expires_in = 0;  // seconds; 0: the service's default
 };
 

@@ -38,6 +38,7 @@ constexpr NamedSource kSources[] = {
     {"azure-cli", fetch_azure_cli},
     {"azure-powershell", fetch_azure_powershell},
     {"azure-developer-cli", fetch_azure_developer_cli},
+    {"command", fetch_command},
 };
 
 /// What core sees as a pqmint_fetched, with the strings behind it.

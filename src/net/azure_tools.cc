@@ -88,7 +88,7 @@ Result<Json::Value> ask(const Tool& tool, const std::vector<std::string>& argv, 
     return Error{std::string(setting) + "= in the token spec has a character that none has: " + shown(value, 60)};
   }
   const ChildOutcome child = run_child(argv, {"AZURE_CORE_NO_COLOR=true", "AZURE_CORE_ONLY_SHOW_ERRORS=true"},
-                                       query.deadline.no_later_than(kPatience));
+                                       Folder::kRoot, query.deadline.no_later_than(kPatience));
   if (!child.succeeded()) {
     why = failure_of(tool, child);
     return Json::Value();

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 namespace pqmint {
@@ -50,7 +51,7 @@ std::string find_program(const std::string& name, ChildOutcome::Fault& fault) {
     return false;
   };
   if (name.find('/') != name.npos) {
-    // The program starts in another folder than the host's.
+    // The program may start in another folder than the host's.
     std::error_code error;
     const std::string path = std::filesystem::absolute(name, error);
     return !error && accept(path) ? path : "";
@@ -87,21 +88,53 @@ bool is_our_library(std::string_view entry) {
   return entry.substr(entry.rfind('/') + 1) == "libpqmint.so";
 }
 
-/// The folder of the libpq that stands in for the real one.
+std::string_view without_slashes(std::string_view folder) {
+  while (folder.size() > 1 && folder.ends_with('/')) folder.remove_suffix(1);
+  return folder;
+}
+
+std::string_view variable(const char* name) {
+  const char* value = getenv(name);
+  return value != nullptr ? value : "";
+}
+
+/// The folder of the libpq that stands in for the real one, as `pqmint run` puts it into LD_LIBRARY_PATH.
 bool is_our_folder(std::string_view entry) {
-  while (entry.ends_with('/')) entry.remove_suffix(1);
-  return entry.ends_with("/pqmint");
+  return without_slashes(entry).ends_with("/pqmint");
+}
+
+/// How many programs that pqmint has started stand above this process, one started by the next.
+constexpr char kDepth[] = "PQMINT_DEPTH";
+/// A command may well ask pqmint for another token (a role's keys, a password of another server); no honest one needs
+/// more floors than this. One that asks for its own token would else start programs until the deadline. (The AWS CLI
+/// has a guard of the same height, spec/aws.md 4.9.)
+constexpr unsigned kMostDepth = 4;
+
+unsigned depth() {
+  const std::string_view text = variable(kDepth);
+  unsigned value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure == std::errc::result_out_of_range) return kMostDepth;
+  return failure == std::errc() && end == text.data() + text.size() ? value : 0;
+}
+
+/// Asks pqmint for a token wherever libpq takes a password: a program that asks pqmint for another one would find it
+/// too, and ask for its own.
+bool is_token_spec(std::string_view name, std::string_view value) {
+  return (name == "PGPASSWORD" || name == "PGPASSFILE") && value.starts_with("pqmint:");
 }
 
 std::vector<std::string> environment_for(const std::vector<std::string>& more) {
   const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
   std::vector<std::string> out(more);
+  out.push_back(std::string(kDepth) + "=" + std::to_string(depth() + 1));
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::string_view name = name_of(text);
+    const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
+    if (name == kDepth || is_token_spec(name, value)) continue;
     if (std::ranges::any_of(more, [&](const std::string& each) { return name_of(each) == name; })) continue;
     if (name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH") {
-      const std::string_view value = text.substr(std::min(name.size() + 1, text.size()));
       const std::string kept =
           name == "LD_PRELOAD" ? without(value, ": ", is_our_library) : without(value, ":;", is_our_folder);
       if (!kept.empty()) out.push_back(std::string(name) + "=" + kept);
@@ -129,6 +162,7 @@ struct Launch {
   const char* path;
   char* const* argv;
   char* const* envp;
+  const char* folder;  // null: the host's
   int null_fd;
   int output_fd;
   int status_fd;
@@ -176,7 +210,7 @@ void set_default(int signal) {
   dup2(launch.null_fd, 2);
   dup3(launch.status_fd, 3, O_CLOEXEC);  // fails if it is 3, which is as good
   close_between(4, ~0u);
-  if (chdir("/") == 0) execve(launch.path, launch.argv, launch.envp);
+  if (launch.folder == nullptr || chdir(launch.folder) == 0) execve(launch.path, launch.argv, launch.envp);
   report(3, kNotExecuted);
   leave(127);
 }
@@ -253,66 +287,21 @@ bool read_some(int fd, std::vector<char>& out, size_t& size) {
   return count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
-/// "NAME=...", whose value may be a secret that must not be taken for a program's name and shown.
-bool is_assignment(std::string_view word) {
-  const std::string_view name = word.substr(0, word.find('='));
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return name.size() < word.size() && !name.empty() && is_letter(name.front()) &&
-         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+/// Whether `pqmint` is a word of it, or the last part of a path: `sh -c '/opt/bin/pqmint token'`.
+bool runs_pqmint(std::string_view word) {
+  constexpr std::string_view kName = "pqmint";
+  const auto is_of_a_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == ':';
+  };
+  for (size_t at = word.find(kName); at != word.npos; at = word.find(kName, at + 1)) {
+    const size_t end = at + kName.size();
+    if ((at == 0 || !is_of_a_name(word[at - 1])) && (end == word.size() || word[end] == ' ')) return true;
+  }
+  return false;
 }
 
 }  // namespace
-
-Result<std::vector<std::string>> split_command(std::string_view command) {
-  std::vector<std::string> words;
-  std::string word;
-  bool in_word = false;
-  const auto only_a_shell = [](char c) {
-    return Error{
-        std::string("the character ") + (c == '\n' ? "\\n" : std::string(1, c)) +
-        " means something to a shell, and no shell is asked; put it in quotes, or write sh -c '...' around the "
-        "command"};
-  };
-  for (size_t at = 0; at < command.size(); ++at) {
-    const char c = command[at];
-    if (c == ' ' || c == '\t') {
-      if (in_word) words.push_back(std::move(word));
-      word.clear();
-      in_word = false;
-      continue;
-    }
-    const bool begins = !in_word;
-    in_word = true;
-    if (c == '\'') {
-      const size_t end = command.find('\'', at + 1);
-      if (end == command.npos) return Error{"a single quote is never closed"};
-      word += command.substr(at + 1, end - at - 1);
-      at = end;
-    } else if (c == '"') {
-      for (++at; at < command.size() && command[at] != '"'; ++at) {
-        constexpr std::string_view kEscaped = "$`\"\\";
-        const bool escape =
-            command[at] == '\\' && at + 1 < command.size() && kEscaped.find(command[at + 1]) != kEscaped.npos;
-        if (escape) ++at;
-        word += command[at];
-      }
-      if (at == command.size()) return Error{"a double quote is never closed"};
-    } else if (c == '\\') {
-      if (at + 1 == command.size()) return Error{"a backslash stands at the end"};
-      word += command[++at];
-    } else {
-      constexpr std::string_view kShell = "|&;<>()$`*?[\n\r";
-      if (kShell.find(c) != kShell.npos || (begins && (c == '~' || c == '#'))) return only_a_shell(c);
-      word += c;
-    }
-  }
-  if (in_word) words.push_back(std::move(word));
-  if (words.empty()) return Error{"the command is empty"};
-  if (is_assignment(words.front())) {
-    return Error{"it begins with a variable, which only a shell could set; write sh -c '...' around the command"};
-  }
-  return words;
-}
 
 std::string ChildOutcome::description() const {
   switch (fault) {
@@ -326,6 +315,10 @@ std::string ChildOutcome::description() const {
       return "wrote more than 1 MiB";
     case Fault::kNoProcess:
       return "could not be started: there are too many processes, or this program may not start any";
+    case Fault::kTooDeep:
+      return "was not started: pqmint was asked by a program that pqmint started, and that " +
+             std::to_string(kMostDepth) +
+             " times over (PQMINT_DEPTH), so a command asks for its own token; let it ask for another one";
     case Fault::kNone:
       break;
   }
@@ -333,9 +326,24 @@ std::string ChildOutcome::description() const {
   return "ended with exit status " + std::to_string(status);
 }
 
-ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<std::string>& more,
+std::string ChildOutcome::description_for(const std::vector<std::string>& argv) const {
+  std::string out = description();
+  if (fault == Fault::kNotFound) return out + "; install it, or give its whole path";
+  if (fault == Fault::kNotExecutable || fault == Fault::kNoProcess || fault == Fault::kTooDeep) return out;
+  // Where that was the reason, it stands in the stderr of a program that is several floors away.
+  if (fault == Fault::kNone && std::ranges::any_of(argv, runs_pqmint)) {
+    out += "; it asks pqmint in its turn, which must not be for its own token";
+  }
+  return out + "; run it by hand to see why";
+}
+
+ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<std::string>& more, Folder folder,
                        const Deadline& deadline) {
   ChildOutcome outcome;
+  if (depth() >= kMostDepth) {
+    outcome.fault = ChildOutcome::Fault::kTooDeep;
+    return outcome;
+  }
   const std::string path = find_program(argv.front(), outcome.fault);
   if (path.empty()) return outcome;
   outcome.fault = ChildOutcome::Fault::kNoProcess;
@@ -344,7 +352,7 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
   const std::vector<char*> word_list = pointers(words), variable_list = pointers(variables);
   Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, status_in, status_out;
   if (!move_up(null) || !open_pipe(output_in, output_out) || !open_pipe(status_in, status_out)) return outcome;
-  const Launch launch = {path.c_str(), word_list.data(), variable_list.data(),
+  const Launch launch = {path.c_str(), word_list.data(), variable_list.data(), folder == Folder::kRoot ? "/" : nullptr,
                          null.get(),   output_out.get(), status_out.get()};
   std::vector<char> bytes(kMaxOutput + 1);
 

@@ -4,6 +4,7 @@
 #include <json/value.h>
 
 #include "base/shown.h"
+#include "base/words.h"
 #include "net/child.h"
 #include "net/json.h"
 #include "net/source.h"
@@ -22,10 +23,10 @@ Result<Fetched> fetch_process(const Query& query) {
   if (!words) return Error{asker + ": " + words.error().text};
   // Arguments may hold secrets; the program's name does not.
   const std::string program = shown(words->front(), 80);
-  const ChildOutcome child = run_child(*words, {}, query.deadline.no_later_than(kPatience));
+  const ChildOutcome child = run_child(*words, {}, Folder::kHosts, query.deadline.no_later_than(kPatience));
   if (!child.succeeded()) {
     return Error{"error when retrieving credentials from custom-process: " + program + " (" + asker + ") " +
-                 child.description() + "; run it by hand to see why"};
+                 child.description_for(*words)};
   }
   const auto bad = [&](const std::string& what) {
     return Error{"error when retrieving credentials from custom-process: " + program + " (" + asker + ") " + what +

@@ -62,7 +62,7 @@ struct Fetched {
   std::string access_key_id;
   Secret secret_access_key;
   Secret session_token;    // empty: none
-  Secret token;            // Entra's sources: the access token
+  Secret token;            // Entra's sources: the access token; command: what was printed
   int64_t expires = 0;     // seconds since the epoch, 0: never
   int64_t refresh_at = 0;  // Entra's sources: when to ask for the next one; 0: nobody said
   std::string text;        // imds-region: the region; Entra's: the user name that the token's claims lead to, or empty
@@ -137,5 +137,12 @@ Result<Fetched> fetch_device_code(const Query& query);
 Result<Fetched> fetch_azure_cli(const Query& query);
 Result<Fetched> fetch_azure_developer_cli(const Query& query);
 Result<Fetched> fetch_azure_powershell(const Query& query);
+
+// --- The user's own
+
+/// A program that prints a token, run without a shell. command; host, port, user, database (which it finds in
+/// PQMINT_HOST and so on, in the environment); timeout (seconds, beside the query's deadline), lifetime (seconds from
+/// now that the token may be kept for; it becomes `expires`). Fills token and expires, and is never absent.
+Result<Fetched> fetch_command(const Query& query);
 
 }  // namespace pqmint

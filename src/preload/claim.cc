@@ -3,6 +3,7 @@
 
 #include "preload/claim.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <utility>
@@ -52,8 +53,9 @@ bool is_ours(const char* password) {
   return Minted::knows(password) || connections::has_token(password, nullptr, nullptr, is_its_host, spec);
 }
 
-void set_spec(Claim& claim, const char* spec) {
+void set_spec(Claim& claim, const char* spec, bool is_users_own) {
   claim.spec = copy_text(spec);
+  claim.may_run = is_users_own && !inside_a_server();
   claim.wanted = claim.spec && !is_off(spec);
 }
 
@@ -86,7 +88,9 @@ bool Claims::decide(const Libpq& libpq, const Target& target) {
   const char* spec = is_token_spec(password) ? password : is_token_spec(file) ? file : nullptr;
   if (spec != nullptr) {
     password_must_go_ = spec == password;
-    for (size_t i = 0; i < count_; ++i) set_spec(claims_[i], spec);
+    // A password may come from anywhere but the environment.
+    const bool is_users_own = spec == file || same_text(spec, getenv("PGPASSWORD"));
+    for (size_t i = 0; i < count_; ++i) set_spec(claims_[i], spec, is_users_own);
   } else if (!given(password)) {
     decide_by_password_file(libpq, target);
   } else if (is_ours(password)) {
@@ -103,7 +107,7 @@ void Claims::decide_by_password_file(const Libpq& libpq, const Target& target) {
     Text looked_up = i == 0 ? nullptr : target.password_file_entry(libpq, i);
     const char* entry = i == 0 ? target.password() : looked_up.get();
     if (is_token_spec(entry)) {
-      set_spec(claims_[i], entry);
+      set_spec(claims_[i], entry, true);
     } else if (given(entry) && !looks_like_a_token(entry)) {
       claims_[i].password = i == 0 ? copy_text(entry) : std::move(looked_up);
     } else {
@@ -120,6 +124,7 @@ void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target,
     if (!is_its_host) connections::has_token(token, host.host, host.port, is_its_host, spec);
     if (is_its_host) {
       claims_[i].wanted = true;
+      claims_[i].may_run = !inside_a_server();  // it was the user's own when the token was made
       claims_[i].spec = std::move(spec);
     } else {
       take_by_name(target, i);

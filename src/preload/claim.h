@@ -3,6 +3,9 @@
 //
 // Asked for by a token spec: always. Recognised by its name: only if libpq would have no password. A password that is a
 // token itself counts as none: psql \c, pg_dump -j and pg_restore -j hand the old one back.
+//
+// A token spec may name a program to run. In many a program a stranger types the password, and within a server he
+// writes the conninfo (dblink, postgres_fdw): there a spec is not taken for the user's own word.
 #pragma once
 
 #include <stddef.h>
@@ -18,6 +21,7 @@ bool is_token_spec(const char* text);
 
 struct Claim {
   bool wanted;
+  bool may_run;   // the spec stands where only the user of this process writes
   Text spec;      // what asked for it; null: its name did
   Text password;  // for a host that is left alone, beside one that is ours: what the password file has for it
 };

@@ -67,9 +67,14 @@ Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claim
 void Connection::destroy(Connection* connection) {
   if (connection == nullptr) return;
   connection->forget_routes();
-  if (connection->pending) connection->core->release(connection->pending);
+  connection->forget_pending();
   connection->~Connection();
   free(connection);
+}
+
+void Connection::forget_pending() {
+  if (pending) core->release(pending);
+  pending = nullptr;
 }
 
 void Connection::forget_routes() {
@@ -113,7 +118,7 @@ const pqmint_answer* Connection::mint() const {
   if (!hosts) return nullptr;
   for (size_t i = 0; i < target.host_count(); ++i) {
     const Host& host = target.hosts()[i];
-    hosts[i] = {host.host, host.hostaddr, host.port, claims[i].spec.get(), claims[i].wanted};
+    hosts[i] = {host.host, host.hostaddr, host.port, claims[i].spec.get(), claims[i].may_run, claims[i].wanted};
   }
   pqmint_request request = {};
   request.libpq_version = libpq->lib_version();

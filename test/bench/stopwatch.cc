@@ -155,7 +155,7 @@ int main(int argc, char** argv) {
     print(connect(count, std::strcmp(argv[3], "ok") == 0, argv[4]));
     std::puts(core_is_mapped() ? "core.so mapped" : "core.so not mapped");
   } else if (word == "mint" && argc == 7) {
-    const pqmint_host host = {argv[4], nullptr, argv[5], nullptr, 1};
+    const pqmint_host host = {argv[4], nullptr, argv[5], nullptr, 0, 1};
     print(mint(count, argv[3], host, argv[6]));
   } else {
     std::fputs("stopwatch: unknown words; they stand at the head of stopwatch.cc\n", stderr);

@@ -43,6 +43,11 @@ class CredentialStore : public test::CleanEnvironment {
   }
   static Patience patience(int seconds = 20) { return {Deadline::in(std::chrono::seconds(seconds))}; }
 
+  static void forget(const CredentialPlan& plan) {
+    const auto kept = stored_credentials(plan, patience());
+    if (kept) forget_credentials(plan, (*kept)->at);
+  }
+
   static std::string get(const CredentialPlan& plan, int seconds = 20) {
     const auto found = stored_credentials(plan, patience(seconds));
     return found ? (*found)->keys.access_key_id : found.error().text;
@@ -58,7 +63,7 @@ TEST_F(CredentialStore, FetchesOnceWhileTheKeysLive) {
   other.set("profile", "q");
   EXPECT_EQ(get(other), "AKIAkeys");
   EXPECT_EQ(runs(), 2);
-  forget_credentials(plan);
+  forget(plan);
   EXPECT_EQ(get(plan), "AKIAkeys");
   EXPECT_EQ(runs(), 3);
 }
@@ -144,6 +149,81 @@ TEST_F(CredentialStore, OthersGoOnWhileOneRenews) {
   renewing.join();
   EXPECT_EQ(runs(), 2);
   learn_skew(0);
+}
+
+// --- a token that a command prints, kept for as long as the user said
+
+class CommandToken : public CredentialStore {
+ protected:
+  CredentialPlan command(int lifetime, double pause = 0, const std::string& host = "h") {
+    const std::string script =
+        write("token", "#!/bin/sh\nsleep " + std::to_string(pause) + "\necho run >>" + home + "/keys.runs\n[ -e " +
+                           home + "/broken ] && exit 3\necho token-$(wc -l <" + home + "/keys.runs)\n");
+    chmod(script.c_str(), 0700);
+    CredentialPlan plan;
+    plan.source = "command";
+    plan.name = script;
+    plan.set("command", script);
+    plan.set("host", host);
+    plan.set("lifetime", std::to_string(lifetime));
+    return plan;
+  }
+  static std::string token(const CredentialPlan& plan) {
+    const auto found = stored_credentials(plan, patience());
+    return found ? std::string((*found)->token.reveal()) : found.error().text;
+  }
+};
+
+TEST_F(CommandToken, IsKeptToTheEndOfItsLife) {
+  const CredentialPlan plan = command(100);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(token(plan), "token-1");
+  learn_skew(95);
+  EXPECT_EQ(token(plan), "token-1") << "no window: its life is what the user said";
+  learn_skew(101);
+  EXPECT_EQ(token(plan), "token-2");
+  learn_skew(0);
+  EXPECT_EQ(token(command(100, 0, "another host")), "token-3");
+  forget(plan);
+  EXPECT_EQ(token(plan), "token-4") << "a server has refused it";
+  write("broken", "");
+  EXPECT_EQ(token(plan), "token-4");
+  forget(plan);
+  EXPECT_TRUE(contains(token(plan), "ended with exit status 3")) << "a dead one is never used";
+}
+
+TEST_F(CommandToken, ALateRefusalDoesNotForgetWhatIsNew) {
+  const CredentialPlan plan = command(100);
+  const auto old = stored_credentials(plan, patience());
+  ASSERT_TRUE(old);
+  forget_credentials(plan, (*old)->at);
+  EXPECT_EQ(token(plan), "token-2");
+  forget_credentials(plan, (*old)->at);
+  EXPECT_EQ(token(plan), "token-2") << "it was the old one that the server refused";
+}
+
+TEST_F(CommandToken, OneRunForAll) {
+  const CredentialPlan plan = command(100, 0.3);
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 64; ++i) {
+    threads.emplace_back([&] { good += token(plan) == "token-1"; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 64);
+  EXPECT_EQ(runs(), 1);
+}
+
+TEST_F(CommandToken, OneFailureForAll) {
+  const CredentialPlan plan = command(100, 0.3);
+  write("broken", "");
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] { failed += contains(token(plan), "exit status 3"); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 16);
+  EXPECT_EQ(runs(), 1);
 }
 
 TEST_F(CredentialStore, AChildOfForkKeepsWhatItHasAndFetchesByItself) {

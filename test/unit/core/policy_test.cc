@@ -121,6 +121,11 @@ TEST_F(Floor, AProxyHasPublicCertificates) {
   EXPECT_EQ(authority_of(Service::kRds, HostKind::kProxy), TlsWish::Authority::kPublic);
   EXPECT_EQ(authority_of(Service::kRds, HostKind::kProxyEndpoint), TlsWish::Authority::kPublic);
   EXPECT_EQ(authority_of(Service::kDsql, HostKind::kDsql), TlsWish::Authority::kPublic);
+  // A command may print a token for any server: its name tells which authority it has.
+  EXPECT_EQ(authority_of(Service::kCommand, HostKind::kNone), TlsWish::Authority::kPublic);
+  EXPECT_EQ(authority_of(Service::kCommand, HostKind::kGlobalWriter), TlsWish::Authority::kRds);
+  EXPECT_EQ(authority_of(Service::kCommand, HostKind::kProxy), TlsWish::Authority::kPublic);
+  EXPECT_EQ(authority_of(Service::kCommand, HostKind::kDsql), TlsWish::Authority::kPublic);
 }
 
 }  // namespace

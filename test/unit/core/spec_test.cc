@@ -77,8 +77,47 @@ TEST(TokenSpec, RefusesWhatCannotBeMeant) {
   EXPECT_NE(bad("pqmint:rds?&").find("key"), std::string::npos);
 }
 
-TEST(TokenSpec, WhatTheNextVersionsBringIsSaidToBeMissing) {
-  EXPECT_NE(bad("pqmint:command?command=x").find("yet"), std::string::npos);
+TEST(TokenSpec, Command) {
+  const auto spec = good("pqmint:command?command=vault%20read%20'a%20b'%20x=1&lifetime=900&timeout=5&endpoint=db:6432");
+  EXPECT_EQ(spec.provider, Provider::kCommand);
+  EXPECT_EQ(spec.command.command, "vault read 'a b' x=1");
+  EXPECT_EQ(spec.command.program, "vault");
+  EXPECT_EQ(spec.command.lifetime, 900);
+  EXPECT_EQ(spec.command.timeout, 5);
+  EXPECT_EQ(spec.endpoint_host, "db");
+  // Where a place allows blanks, they may stand as they are.
+  EXPECT_EQ(good("pqmint:command?command=my token").command.command, "my token");
+  EXPECT_EQ(good("pqmint:command?command=t").command.lifetime, 0);
+  for (const char* text : {"pqmint:command", "pqmint:command?", "pqmint:command?lifetime=5"}) {
+    EXPECT_NE(bad(text).find("pqmint:command?command="), std::string::npos) << text;
+  }
+  for (const char* value : {"0", "-1", "86401", "1h", ""}) {
+    bad(std::string("pqmint:command?command=x&lifetime=") + value);
+  }
+  EXPECT_NE(bad("pqmint:command?command=x&lifetime=86401").find("from 1 to 86400"), std::string::npos);
+  EXPECT_NE(bad("pqmint:command?command=x&timeout=61").find("from 1 to 60"), std::string::npos);
+  EXPECT_NE(bad("pqmint:command?command=a%20|%20b").find("sh -c '...'"), std::string::npos);
+  EXPECT_NE(bad("pqmint:command?command=%20").find("the command is empty"), std::string::npos);
+  EXPECT_NE(bad("pqmint:command?command=").find("no value"), std::string::npos);
+  for (const char* key : {"region=eu-west-1", "profile=p", "role_arn=arn:aws:iam::123456789012:role/R", "expires_in=5",
+                          "client_id=c", "tenant_id=t", "scope=https://x/.default"}) {
+    EXPECT_NE(bad(std::string("pqmint:command?command=x&") + key).find("no use to the provider \"command\""),
+              std::string::npos)
+        << key;
+  }
+  for (const char* text : {"pqmint:rds?command=x", "pqmint:entra?lifetime=5", "pqmint:dsql?timeout=5"}) {
+    EXPECT_NE(bad(text).find("no use"), std::string::npos) << text;
+  }
+  EXPECT_NE(bad("pqmint:?command=x").find("no use to the provider \"auto\""), std::string::npos);
+}
+
+// Arguments may hold secrets, and so may what was cut off from them.
+TEST(TokenSpec, DoesNotShowAPieceOfACommand) {
+  const std::string said = bad("pqmint:command?command=curl%20-d%20a&s3cret=x");
+  EXPECT_EQ(said.find("s3cret"), std::string::npos) << said;
+  EXPECT_NE(said.find("%26"), std::string::npos) << said;
+  EXPECT_EQ(bad("pqmint:command?command=curl%20s3cret;").find("s3cret"), std::string::npos);
+  EXPECT_NE(bad("pqmint:command?command=x&liftime=5").find("\"lifetime\""), std::string::npos);
 }
 
 TEST(TokenSpec, Entra) {

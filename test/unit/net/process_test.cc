@@ -24,35 +24,10 @@ using Fault = ChildOutcome::Fault;
 
 ChildOutcome sh(const std::string& script, milliseconds time = milliseconds(10'000),
                 const std::vector<std::string>& more = {}) {
-  return run_child({"sh", "-c", script}, more, Deadline::in(time));
+  return run_child({"sh", "-c", script}, more, Folder::kRoot, Deadline::in(time));
 }
 std::string out_of(const std::string& script) {
   return std::string(sh(script).output.reveal());
-}
-
-// --- words
-
-TEST(SplitCommand, AsAPosixShellWould) {
-  const auto split = [](const char* text) {
-    const auto words = split_command(text);
-    if (!words) return "! " + words.error().text;
-    std::string out;
-    for (const std::string& word : *words) out += "[" + word + "]";
-    return out;
-  };
-  EXPECT_EQ(split("a b\tc"), "[a][b][c]");
-  EXPECT_EQ(split("  /opt/x --for='a b' \"c \\\"d\\\" $e\" f\\ g ''"), "[/opt/x][--for=a b][c \"d\" $e][f g][]");
-  EXPECT_EQ(split("a~b a#b {x} a=1 !"), "[a~b][a#b][{x}][a=1][!]");
-  for (const char* text : {"a | b", "a & b", "a; b", "a > b", "a < b", "a $b", "a `b`", "(a)", "a *", "a ?", "a [b",
-                           "~/a", "a # b", "a\nb"}) {
-    EXPECT_TRUE(contains(split(text), "sh -c '...'")) << text << ": " << split(text);
-  }
-  for (const char* text : {"TOKEN=s3cret /opt/x", "_t1= x"}) {
-    EXPECT_TRUE(contains(split(text), "sh -c '...'")) << text << ": " << split(text);
-    EXPECT_FALSE(contains(split(text), "s3cret"));
-  }
-  EXPECT_EQ(split("/opt/a=b c"), "[/opt/a=b][c]");
-  for (const char* text : {"a 'b", "a \"b", "a \\", "", "  "}) EXPECT_EQ(split(text)[0], '!') << text;
 }
 
 // --- the child
@@ -69,9 +44,9 @@ TEST(Child, GivesItsOutputAndStatus) {
 
 TEST(Child, WhatCannotBeStarted) {
   const Deadline deadline = Deadline::in(milliseconds(5000));
-  EXPECT_EQ(run_child({"no-such-program"}, {}, deadline).fault, Fault::kNotFound);
-  EXPECT_EQ(run_child({"/etc/passwd"}, {}, deadline).fault, Fault::kNotExecutable);
-  EXPECT_EQ(run_child({"/"}, {}, deadline).fault, Fault::kNotExecutable);
+  EXPECT_EQ(run_child({"no-such-program"}, {}, Folder::kRoot, deadline).fault, Fault::kNotFound);
+  EXPECT_EQ(run_child({"/etc/passwd"}, {}, Folder::kRoot, deadline).fault, Fault::kNotExecutable);
+  EXPECT_EQ(run_child({"/"}, {}, Folder::kRoot, deadline).fault, Fault::kNotExecutable);
 }
 
 class ChildInHome : public test::CleanEnvironment {
@@ -85,9 +60,9 @@ class ChildInHome : public test::CleanEnvironment {
 
 TEST_F(ChildInHome, WhatOnlyTheKernelFindsUnfit) {
   const Deadline deadline = Deadline::in(milliseconds(5000));
-  EXPECT_EQ(run_child({script("no-interpreter", "#!/no/such/interpreter\n")}, {}, deadline).fault,
+  EXPECT_EQ(run_child({script("no-interpreter", "#!/no/such/interpreter\n")}, {}, Folder::kRoot, deadline).fault,
             Fault::kNotExecutable);
-  EXPECT_EQ(run_child({script("no-program", "text\n")}, {}, deadline).fault, Fault::kNotExecutable);
+  EXPECT_EQ(run_child({script("no-program", "text\n")}, {}, Folder::kRoot, deadline).fault, Fault::kNotExecutable);
   EXPECT_EQ(sh("exit 127").status, 127) << "which is the program's own";
 }
 
@@ -95,12 +70,14 @@ TEST_F(ChildInHome, ARelativePathIsTheHosts) {
   script("tool", "#!/bin/sh\npwd\n");
   const auto here = std::filesystem::current_path();
   std::filesystem::current_path(home);
-  const ChildOutcome relative = run_child({"./tool"}, {}, Deadline::in(milliseconds(5000)));
+  const ChildOutcome relative = run_child({"./tool"}, {}, Folder::kRoot, Deadline::in(milliseconds(5000)));
   const std::string path = getenv("PATH");
   set("PATH", "::.:" + path);
-  const ChildOutcome by_path = run_child({"tool"}, {}, Deadline::in(milliseconds(5000)));
+  const ChildOutcome by_path = run_child({"tool"}, {}, Folder::kRoot, Deadline::in(milliseconds(5000)));
   set("PATH", path);
+  const ChildOutcome at_home = run_child({"pwd"}, {}, Folder::kHosts, Deadline::in(milliseconds(5000)));
   std::filesystem::current_path(here);
+  EXPECT_EQ(at_home.output.reveal(), home + "\n");
   EXPECT_EQ(relative.fault, Fault::kNone);
   EXPECT_EQ(relative.output.reveal(), "/\n");
   EXPECT_EQ(by_path.fault, Fault::kNotFound) << "a folder that depends on where the host stands is none to look in";
@@ -190,7 +167,10 @@ TEST(Child, HasNothingOfTheHosts) {
   EXPECT_EQ(out_of("env | grep -c ^LD_PRELOAD"), "0\n");
   EXPECT_EQ(std::string(sh("echo $OTHER $MORE", milliseconds(5000), {"OTHER=new", "MORE=1"}).output.reveal()),
             "new 1\n");
-  for (const char* name : {"LD_PRELOAD", "LD_LIBRARY_PATH", "OTHER"}) unsetenv(name);
+  setenv("PGPASSWORD", "pqmint:rds", 1);
+  setenv("PGPASSFILE", "/home/u/pqmint:passwords", 1);
+  EXPECT_EQ(out_of("echo $PGPASSWORD $PGPASSFILE"), "/home/u/pqmint:passwords\n") << "a spec would ask for itself";
+  for (const char* name : {"LD_PRELOAD", "LD_LIBRARY_PATH", "OTHER", "PGPASSWORD", "PGPASSFILE"}) unsetenv(name);
   signal(SIGINT, SIG_IGN);
   sigset_t all, before;
   sigfillset(&all);
@@ -201,6 +181,22 @@ TEST(Child, HasNothingOfTheHosts) {
   EXPECT_EQ(std::stoul(out_of("grep '^SigIgn:' /proc/self/status | cut -f2"), nullptr, 16) & ~kInternal, 0u);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   signal(SIGINT, SIG_DFL);
+}
+
+// A command that asks for its own token.
+TEST(Child, EndsALoop) {
+  EXPECT_EQ(out_of("echo $PQMINT_DEPTH"), "1\n");
+  for (const auto& [depth, answer] : {std::pair{"0", "1\n"}, {"3", "4\n"}, {"", "1\n"}, {"x", "1\n"}, {"-5", "1\n"}}) {
+    setenv("PQMINT_DEPTH", depth, 1);
+    EXPECT_EQ(out_of("echo $PQMINT_DEPTH"), answer) << depth;
+  }
+  for (const char* depth : {"4", "5", "99999999999999999999"}) {
+    setenv("PQMINT_DEPTH", depth, 1);
+    const ChildOutcome refused = sh("echo started");
+    EXPECT_EQ(refused.fault, Fault::kTooDeep) << depth;
+    EXPECT_TRUE(contains(refused.description(), "a command asks for its own token")) << refused.description();
+  }
+  unsetenv("PQMINT_DEPTH");
 }
 
 // --- the host
@@ -312,6 +308,11 @@ TEST_F(Process, FaultsNameTheProgramAndNotItsArguments) {
       << failed;
   setting("command", "no-such-program --token s3cret");
   EXPECT_TRUE(contains(told(fetch_process), "no-such-program (credential_process of profile \"p\") is not installed"));
+  setting("command", "sh -c 'exit 1' pqmint s3cret");
+  EXPECT_TRUE(contains(told(fetch_process), "it asks pqmint in its turn"));
+  set("PQMINT_DEPTH", "4");
+  EXPECT_TRUE(contains(told(fetch_process), "a command asks for its own token"));
+  unsetenv("PQMINT_DEPTH");
   setting("command", "sleep 30");
   EXPECT_TRUE(contains(told(fetch_process, milliseconds(200)), "was not done in time"));
   setting("command", "yes");
@@ -320,6 +321,16 @@ TEST_F(Process, FaultsNameTheProgramAndNotItsArguments) {
   EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
   setting("command", "a | b");
   EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
+}
+
+// As botocore does: a path in the command may be a relative one.
+TEST_F(Process, RunsInTheHostsFolder) {
+  write("document", test::keys_document("SessionToken"));
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(home);
+  setting("command", "cat document");
+  EXPECT_EQ(told(fetch_process), "OK ASIA1");
+  std::filesystem::current_path(here);
 }
 
 TEST_F(Process, InPieces) {
