@@ -77,6 +77,9 @@ void host(std::string_view input) {
     case Service::kEntra:
       PROMISE(ends_in_one_of(name, kAzureSuffixes), input);
       break;
+    case Service::kCommand:  // no host name says so
+      PROMISE(false, input);
+      break;
     case Service::kNone:
       break;
   }
