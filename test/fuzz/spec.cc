@@ -50,6 +50,9 @@ std::string written(const TokenSpec& spec) {
   say("client_id", spec.entra.client_id);
   say("tenant_id", spec.entra.tenant_id);
   say("scope", spec.entra.scope);
+  say("command", spec.command.command);
+  if (spec.command.timeout != 0) say("timeout", std::to_string(spec.command.timeout));
+  if (spec.command.lifetime != 0) say("lifetime", std::to_string(spec.command.lifetime));
   return out;
 }
 
@@ -79,7 +82,10 @@ void spec(std::string_view input) {
     PROMISE(static_cast<unsigned char>(c) > ' ' && c != '\x7f' && c != '/' && c != '@' && c != ',', input);
   }
   PROMISE(read->provider != Provider::kOff || text == "pqmint:off", text);
-  PROMISE(read->provider != Provider::kCommand, text);
+  PROMISE((read->provider == Provider::kCommand) == !read->command.program.empty(), text);
+  PROMISE(again->command.command == read->command.command, text);
+  PROMISE(read->command.timeout >= 0 && read->command.timeout <= kMaxCommandTimeout, input);
+  PROMISE(read->command.lifetime >= 0 && read->command.lifetime <= kMaxCommandLifetime, input);
   PROMISE(read->provider != Provider::kEntra || (read->region.empty() && read->credentials.profile.empty()), text);
 }
 
