@@ -139,7 +139,7 @@ void log(const Grant& grant, const TlsPlan& tls) {
   for (const auto& [source, why] : grant.credential_trail) {
     LogLine(LogLevel::kDebug, "source").with("name", source.c_str()).with("text", why.c_str());
   }
-  LogLine(grant.error.empty() ? LogLevel::kInfo : LogLevel::kError, "mint")
+  LogLine(LogLevel::kInfo, "mint")
       .with("host", grant.host.c_str())
       .with("provider", grant.service == Service::kNone ? "" : name_of(grant.service))
       .with("kind", grant.is_explicit ? "explicit" : name_of(grant.kind))
@@ -154,7 +154,7 @@ void log(const Grant& grant, const TlsPlan& tls) {
       .at("token_expires", grant.token_expires)
       .with("sslmode", tls.sslmode ? tls.sslmode->c_str() : "")
       .with("sslrootcert", tls.sslrootcert ? tls.sslrootcert->c_str() : "")
-      .with("text", grant.error.c_str());
+      .with("result", grant.error.empty() ? "minted" : "failed");
 }
 
 const pqmint_answer* mint(const pqmint_request* request) try {
