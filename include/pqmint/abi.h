@@ -73,6 +73,7 @@ struct pqmint_grant {
   const char* credential_trail; /* a line for each source: its name, ": ", and why it was used or passed over */
   int skew_known;               /* a server has told the time */
   int64_t skew;                 /* seconds that it was ahead of this machine; the token was signed with its time */
+  const char* note;             /* what may yet go wrong, as a sentence without a prefix, or NULL */
   const char* error;            /* a sentence without a prefix, or NULL */
 };
 

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <getopt.h>
 #include <json/json.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -13,8 +14,9 @@
 #include "base/endpoint.h"
 #include "base/instant.h"
 #include "cli/commands.h"
-#include "cli/inquiry.h"
+#include "cli/report.h"
 #include "preload/connect.h"
+#include "preload/inquiry.h"
 
 namespace {
 
@@ -56,12 +58,24 @@ Json::Value tls_of(const Inquiry& inquiry, const pqmint_grant& grant) {
   return tls;
 }
 
+bool is_loopback(const Host& host) {
+  const std::string_view name = host.hostaddr ? host.hostaddr : host.host ? host.host : "";
+  return name == "localhost" || name.starts_with("127.") || name == "::1";
+}
+
 // A host that is recognised, and left alone all the same because libpq has a password for it.
 void describe_own_password(const Inquiry& inquiry, size_t index, Json::Value& out) {
   const Host& host = inquiry.target().hosts()[index];
   const Endpoint endpoint = classify(host.host ? host.host : "");
   const char* spec = inquiry.claims()[index].spec.get();
-  if (endpoint.service == Service::kNone) return;
+  if (endpoint.service == Service::kNone) {
+    if (!spec && is_loopback(host)) {
+      out["note"] =
+          "this machine's own address: if a tunnel to a managed database begins here, name its end with "
+          "passfile=pqmint:rds?endpoint=NAME:PORT (or dsql, entra)";
+    }
+    return;
+  }
   out["managed"] = true;
   out["provider"] = name_of(endpoint.service);
   out["kind"] = name_of(endpoint.kind);
@@ -105,6 +119,7 @@ Json::Value describe_host(const Inquiry& inquiry, size_t index) {
     out["token"]["expires_at"] = utc(grant.token_expires);
   }
   out["tls"] = tls_of(inquiry, grant);
+  if (grant.note) out["note"] = grant.note;
   if (!grant.managed) describe_own_password(inquiry, index, out);
   // What forbids the connection as a whole forbids it for each of our hosts.
   out["error"] = text(grant.error ? grant.error : grant.managed ? inquiry.answer().error : nullptr);
@@ -121,50 +136,12 @@ Json::Value describe(const Inquiry& inquiry) {
   return out;
 }
 
-void print_for_people(const Json::Value& all) {
-  const auto line = [](const char* name, const Json::Value& value, const std::string& more = "") {
-    if (!value.isNull()) std::printf("  %-12s %s%s\n", name, value.asString().c_str(), more.c_str());
-  };
-  std::printf("user %s, database %s\n", all["user"].asCString(), all["dbname"].asCString());
-  for (const Json::Value& host : all["hosts"]) {
-    const Json::Value& name = host["host"].isNull() ? host["hostaddr"] : host["host"];
-    std::printf("%s port %d\n", name.isNull() ? "(local socket)" : name.asCString(), host["port"].asInt());
-    if (!host["managed"].asBool()) {
-      std::puts("  not ours: libpq connects as if pqmint were not there");
-      continue;
-    }
-    line("service", host["provider"], " (" + host["kind"].asString() + ")");
-    line("endpoint", host["endpoint"]);
-    line("region", host["region"], " (from " + host["region_source"].asString() + ")");
-    const Json::Value& credential = host["credential"];
-    if (!credential.isNull()) {
-      line("credentials", credential["source"],
-           (credential["name"].isNull() ? "" : " " + credential["name"].asString()) +
-               (credential["identity"].isNull() ? "" : ", " + credential["identity"].asString()));
-      line("  until", credential["expires_at"]);
-    }
-    for (const Json::Value& step : host["credential_trail"]) {
-      line("", step["source"], ": " + step["reason"].asString());
-    }
-    // Seconds are noise; minutes make tokens worthless.
-    if (const int skew = host["clock_skew"].isNull() ? 0 : host["clock_skew"].asInt(); skew != 0) {
-      line("clock", std::to_string(std::abs(skew)) + " s " + (skew > 0 ? "behind" : "ahead of"),
-           " the servers' time; tokens are signed with theirs");
-    }
-    if (!host["token"].isNull()) {
-      const Json::Value& end = host["token"]["expires_at"];
-      line("token", host["token"]["length"], " characters" + (end.isNull() ? "" : ", until " + end.asString()));
-    }
-    line("TLS", host["tls"]["sslmode"],
-         host["tls"]["sslrootcert"].isNull() ? "" : ", roots " + host["tls"]["sslrootcert"].asString());
-    line("note", host["note"]);
-    line("error", host["error"]);
-  }
-}
-
 // Logs in for real and says who answered.
-Json::Value try_login(const OpenedLibpq& opened, const char* conninfo) {
-  const auto find = [&]<typename F>(F*, const char* name) { return reinterpret_cast<F*>(dlsym(opened.handle, name)); };
+Json::Value try_login(const Libpq& libpq, const char* conninfo) {
+  Dl_info object;
+  dladdr(reinterpret_cast<void*>(libpq.connectdb), &object);
+  void* handle = dlopen(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  const auto find = [&]<typename F>(F*, const char* name) { return reinterpret_cast<F*>(dlsym(handle, name)); };
   const auto exec = find(&PQexec, "PQexec");
   const auto get_value = find(&PQgetvalue, "PQgetvalue");
   const auto tuples = find(&PQntuples, "PQntuples");
@@ -172,7 +149,6 @@ Json::Value try_login(const OpenedLibpq& opened, const char* conninfo) {
   const auto parameter = find(&PQparameterStatus, "PQparameterStatus");
   const auto ssl = find(&PQsslAttribute, "PQsslAttribute");
 
-  const Libpq& libpq = *opened.libpq;
   const ConninfoCall asked(conninfo);
   PGconn* conn = connect(libpq, asked.call);
   Json::Value out;
@@ -198,35 +174,39 @@ Json::Value try_login(const OpenedLibpq& opened, const char* conninfo) {
   return out;
 }
 
-void print_login_for_people(const Json::Value& login) {
-  if (!login["error"].isNull()) return;
-  std::printf("logged in to %s as %s: PostgreSQL %s, %s %s\n", login["host"].asCString(), login["user"].asCString(),
-              login["server_version"].asCString(), login["tls"]["protocol"].asCString(),
-              login["tls"]["cipher"].asCString());
-}
-
 }  // namespace
 
 int check_command(int argc, char** argv) {
   bool json = false, login = false;
-  const option options[] = {{"json", no_argument, nullptr, 'j'}, {"connect", no_argument, nullptr, 'c'}, {}};
+  std::string_view colour = "auto";
+  const option options[] = {{"json", no_argument, nullptr, 'j'},
+                            {"connect", no_argument, nullptr, 'c'},
+                            {"color", required_argument, nullptr, 'w'},
+                            {}};
   opterr = 0;
-  for (int c; (c = getopt_long(argc, argv, "", options, nullptr)) != -1;) {
-    if (c == '?') return wrong_usage("check has no option \"" + std::string(argv[optind - 1]) + "\"");
-    (c == 'j' ? json : login) = true;
+  for (int c; (c = getopt_long(argc, argv, ":", options, nullptr)) != -1;) {
+    const std::string wrong = optopt && optopt < 128 ? std::string("-") + static_cast<char>(optopt) : argv[optind - 1];
+    if (c == '?') return wrong_usage("check has no option \"" + wrong + "\"");
+    if (c == 'j') json = true;
+    if (c == 'c') login = true;
+    if (c == 'w') colour = optarg;
+    if (c == ':' || (colour != "auto" && colour != "always" && colour != "never")) {
+      return wrong_usage("--color is auto, always or never");
+    }
   }
   if (argc - optind > 1) return wrong_usage("check takes one CONNINFO; put quotes around it");
   const char* conninfo = argc > optind ? argv[optind] : nullptr;
 
-  const auto libpq = open_libpq();
-  if (!libpq) return complain(libpq.error().text);
-  const auto inquiry = Inquiry::make(*libpq->libpq, conninfo, false);
-  if (!inquiry) return complain(inquiry.error().text);
-  Json::Value report = describe(**inquiry);
-  const char* error = (*inquiry)->answer().error;
+  Text why;
+  const Libpq* libpq = some_libpq(why);
+  if (!libpq) return complain(why ? why.get() : "out of memory");
+  const Inquiry inquiry(*libpq, conninfo, Inquiry::Purpose::kConnection);
+  if (inquiry.error()) return complain(inquiry.error());
+  Json::Value report = describe(inquiry);
+  std::string error = inquiry.answer().error ? inquiry.answer().error : "";
   if (login) {
     report["login"] = try_login(*libpq, conninfo);
-    if (!error && !report["login"]["error"].isNull()) error = report["login"]["error"].asCString();
+    if (error.empty() && !report["login"]["error"].isNull()) error = report["login"]["error"].asString();
   }
   if (json) {
     Json::StreamWriterBuilder writer;
@@ -234,9 +214,9 @@ int check_command(int argc, char** argv) {
     writer["emitUTF8"] = true;
     std::puts(Json::writeString(writer, report).c_str());
   } else {
-    print_for_people(report);
-    if (login) print_login_for_people(report["login"]);
+    const bool is_coloured = colour == "always" || (colour == "auto" && shows_colours(STDOUT_FILENO));
+    std::fputs(report_for_people(report, error, is_coloured).c_str(), stdout);
+    std::fflush(stdout);
   }
-  // libpq's own message already names the connection that failed.
-  return error ? complain(error) : 0;
+  return error.empty() ? 0 : complain(error);
 }

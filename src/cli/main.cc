@@ -18,7 +18,7 @@ constexpr char kUsage[] =
     "       pqmint token [--device-code] [CONNINFO]\n"
     "                                        print a token, for programs that cannot be reached;\n"
     "                                        --device-code: log in to Microsoft Entra with a browser\n"
-    "       pqmint check [--connect] [--json] [CONNINFO]\n"
+    "       pqmint check [--connect] [--json] [--color=WHEN] [CONNINFO]\n"
     "                                        say what would be done for a connection, and why\n"
     "       pqmint --version\n"
     "\n"

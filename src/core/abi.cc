@@ -66,6 +66,7 @@ pqmint_grant show(const Grant& grant, const std::string& trail) {
   out.credential_trail = or_null(trail);
   out.skew_known = known_skew().has_value();
   out.skew = known_skew().value_or(0);
+  out.note = or_null(grant.note);
   out.error = or_null(grant.error);
   return out;
 }

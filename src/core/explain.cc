@@ -105,9 +105,7 @@ std::string explain_signature(const Grant& grant, std::string_view user) {
   explanation.fact("keys", keys_of(grant));
   explanation.fact("token", token_of(grant));
   tell_clock(explanation);
-  if (grant.looks_like_tunnel) {
-    explanation.cause("there is a tunnel, and the database has another port than the tunnel: " + grant.tunnel_remedy());
-  }
+  if (!grant.note.empty()) explanation.cause(grant.note);
   if (grant.region_source != std::string_view("host")) {
     explanation.cause("the database is in another region: say region= in the token spec");
   }

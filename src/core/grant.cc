@@ -16,6 +16,7 @@
 #include "base/shown.h"
 #include "core/clock.h"
 #include "core/net.h"
+#include "core/policy.h"
 #include "core/spec.h"
 #include "core/token.h"
 
@@ -99,7 +100,7 @@ class Granting {
     grant_.managed = true;
     grant_.host = view(host_.host);
     // Short-circuits at the first step that fails; what was learned until then stays for `pqmint check`.
-    static_cast<void>(read_spec() && refuse_socket() && find_subject() && find_service() &&
+    static_cast<void>(read_spec() && refuse_socket() && find_subject() && find_service() && refuse_plaintext() &&
                       (grant_.service == Service::kEntra     ? fetch()
                        : grant_.service == Service::kCommand ? ask()
                                                              : sign()));
@@ -126,6 +127,14 @@ class Granting {
     return fail("a token is never sent over a Unix socket, which has no TLS; name the server with host= or PGHOST");
   }
 
+  // Before anything is fetched for a connection that may not be.
+  bool refuse_plaintext() {
+    if (request_.only_token || view(request_.sslmode) != "disable") return true;
+    TlsWish wish;
+    wish.sslmode = "disable";
+    return fail(plan_tls(wish).error());
+  }
+
   bool find_subject() {
     // libpq has its own words for a port that is none, and pqmint leaves them to it.
     const int port = static_cast<int>(std::strtol(host_.port, nullptr, 10));
@@ -144,6 +153,13 @@ class Granting {
   bool is_loopback_address() const {
     const std::string_view address = view(host_.hostaddr);
     return address.starts_with("127.") || address == "::1";
+  }
+
+  void note_tunnel() {
+    grant_.note = "the address " + std::string(view(host_.hostaddr)) +
+                  " is this machine's own: if a tunnel begins there whose port is not the database's, name the "
+                  "database's own with passfile=pqmint:" +
+                  name_of(grant_.service) + "?endpoint=" + subject_.name + ":5432";
   }
 
   bool find_service() {
@@ -165,7 +181,7 @@ class Granting {
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
     grant_.is_explicit = endpoint.service == Service::kNone;
-    grant_.looks_like_tunnel = spec_.endpoint_host.empty() && is_loopback_address();
+    if (spec_.endpoint_host.empty() && is_loopback_address()) note_tunnel();
     if (grant_.service != Service::kEntra && request_.at_terminal) {
       return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
                   " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");
@@ -414,12 +430,6 @@ class Granting {
 };
 
 }  // namespace
-
-std::string Grant::tunnel_remedy() const {
-  const std::string name = host.empty() ? "NAME" : host;
-  return "put the database's own name and port into the token spec, passfile=pqmint:" + std::string(name_of(service)) +
-         "?endpoint=" + name + ":5432";
-}
 
 Grant grant_for(const pqmint_request& request, const pqmint_host& host, const Patience& patience) {
   if (!host.wanted) return {};

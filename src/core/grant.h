@@ -41,10 +41,7 @@ struct Grant {
   Trail credential_trail;
   std::string error;
 
-  /// The name is the service's, and the address this machine's own: the other end of a tunnel.
-  bool looks_like_tunnel = false;
-  /// How to say what lies behind it.
-  std::string tunnel_remedy() const;
+  std::string note;  // the name is the service's, and the address this machine's own: a tunnel, and how to say so
 };
 
 /// Mints for one host of `request`. Blocks only where credentials must be fetched, and no longer than `patience` says.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: PostgreSQL
+// Finds a libpq, resolves a CONNINFO with it, and asks core.
+
+#include "preload/inquiry.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <utility>
+
+#include "base/log.h"
+#include "preload/core_module.h"
+
+namespace pqmint {
+namespace {
+
+// One string of several; null when memory is out.
+template <typename... Parts>
+Text joined(Parts... parts) {
+  const char* const all[] = {parts...};
+  size_t length = 1;
+  for (const char* part : all) length += strlen(part);
+  Text out(static_cast<char*>(malloc(length)));
+  if (!out) return out;
+  char* end = out.get();
+  for (const char* part : all) end = stpcpy(end, part);
+  return out;
+}
+
+}  // namespace
+
+const Libpq* some_libpq(Text& why) {
+  // What stands behind our stand-in; it would lead back to us.
+  if (void* real = dlopen("libpq-real.so.5", RTLD_LAZY | RTLD_NOLOAD)) {
+    if (const Libpq* libpq = libpq_at(real)) return libpq;
+  }
+  void* handle = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);  // kept: the functions point into it
+  if (!handle) {
+    const char* reason = dlerror();
+    why = joined("cannot load libpq.so.5 (", reason ? reason : "no reason given",
+                 "); install it with: sudo apt-get install libpq5");
+    return nullptr;
+  }
+  const Libpq* libpq = libpq_at(handle);
+  if (!libpq) why = joined("the libpq.so.5 that is installed lacks functions that libpq 14 has; install a newer one");
+  return libpq;
+}
+
+ConninfoCall::ConninfoCall(const char* conninfo) {
+  if (conninfo) {
+    keywords_[0] = "dbname";
+    values_[0] = conninfo;
+  }
+  call.shape = Call::Shape::kParams;
+  call.blocking = true;
+  call.keywords = keywords_;
+  call.values = values_;
+  call.expand_dbname = 1;
+}
+
+Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
+  const Inside inside(libpq);
+  const ConninfoCall asked(conninfo);
+  Target target;
+  if (!target.resolve(libpq, asked.call)) {
+    error_ = joined(target.refusal() ? target.refusal() : "out of memory");
+    char* text = error_.get();
+    for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n';) text[--end] = '\0';
+    return;
+  }
+  Claims claims;
+  if (!claims.decide(libpq, target)) {
+    error_ = joined("out of memory");
+    return;
+  }
+  if (purpose != Purpose::kConnection) claims.insist(target);
+  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, asked.call);
+  connection_ = Connection::make(libpq, std::move(target), std::move(claims));
+  if (!connection_) {
+    error_ = joined("out of memory");
+    return;
+  }
+  const LogScope scope(connection_->number);
+  // A token is the same for every user of the database.
+  connection_->user_is_given = user_is_given || purpose == Purpose::kDeviceCode;
+  connection_->only_token = purpose != Purpose::kConnection;
+  connection_->at_terminal = purpose == Purpose::kDeviceCode;
+  ModuleFault fault;
+  connection_->core = core_module(fault);
+  if (!connection_->core) {
+    error_ = joined(fault.text);
+    return;
+  }
+  answer_ = connection_->mint();
+  if (!answer_) error_ = joined("out of memory");
+}
+
+Inquiry::~Inquiry() {
+  if (answer_) connection_->core->release(answer_);
+  Connection::destroy(connection_);
+}
+
+size_t Inquiry::first_managed() const {
+  size_t i = 0;
+  while (i < answer_->grant_count && !answer_->grants[i].managed) ++i;
+  return i;
+}
+
+Text Inquiry::no_host_is_ours() const {
+  const char* host = target().hosts()[0].host;
+  return joined("host \"", host ? host : "",
+                "\" is not an endpoint of RDS, Aurora, DSQL or Azure Database for PostgreSQL; for a tunnel or a CNAME, "
+                "name the real one: passfile=pqmint:rds?endpoint=NAME.rds.amazonaws.com:5432");
+}
+
+}  // namespace pqmint
