@@ -4,8 +4,10 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# For each of the fuzzers.
+FUZZ_SECONDS ?= 600
 
-.PHONY: all build deps test test-libpqs demo bench lint install deb test-deb clean
+.PHONY: all build deps test test-libpqs test-clients demo bench fuzz lint install deb test-deb clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -22,11 +24,21 @@ test: deps build
 test-libpqs: deps build
 	@test/libpqs/run $(BUILD)
 
+# Real clients, from Debian and npm: installs and runs them all, and prints a table.
+test-clients: deps build
+	@scripts/install-packages clients
+	@PQMINT_BUILD=$(BUILD) test/clients/run --npm
+	@PQMINT_BUILD=$(BUILD) test/clients/run
+
 demo: deps build
 	@test/server/demo $(BUILD)
 
 bench: deps build
 	@test/bench/run $(BUILD)
+
+fuzz:
+	@scripts/install-packages build lint
+	@test/fuzz/run build-fuzz $(FUZZ_SECONDS)
 
 lint:
 	@scripts/install-packages build test lint

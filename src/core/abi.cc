@@ -3,6 +3,8 @@
 
 #include "pqmint/abi.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -132,6 +134,8 @@ std::chrono::seconds time_limit(const pqmint_request& request) {
 }
 
 const pqmint_answer* mint(const pqmint_request* request) try {
+  // If memory was out when OpenSSL made its context, that is lost to this process, and every digest would crash (3.0).
+  if (OSSL_LIB_CTX_get0_global_default() == nullptr) return nullptr;
   const Patience patience{Deadline::in(time_limit(*request))};
   auto answer = std::make_unique<Answer>();
   answer->login = view(request->user);

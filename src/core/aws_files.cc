@@ -27,6 +27,9 @@ namespace {
 // -------------------------------------------------------------------------------------- the format
 
 constexpr std::string_view kBlank = " \t";
+/// No setting that has a block under it has a longer name. The name stands before each of the block's: without a bound
+/// a file of 1 MiB could ask for gigabytes.
+constexpr size_t kLongestBlockName = 128;
 constexpr size_t kNone = std::string_view::npos;
 
 bool is_blank(char c) {
@@ -78,12 +81,13 @@ class Parser {
     // may be indented.
     if (value_ != nullptr && indent > indent_) return continuation(text);
     indent_ = indent;
-    value_ = nullptr;
+    end_setting();
     if (text[0] == '[') return header(text);
     if (section_ != nullptr) setting(text);
   }
 
   AwsFile finish() && {
+    end_setting();
     // `[profile default]` is the one that counts when both are there, as in the SDKs for JS and Go.
     if (plain_default_) file_.profiles.try_emplace("default", std::move(*plain_default_));
     return std::move(file_);
@@ -126,31 +130,35 @@ class Parser {
 
   /// More lines of a value; or, under a setting without one (`s3 =`), a block of settings.
   void continuation(std::string_view text) {
-    if (!value_->empty()) {
-      Secret longer = joined(value_->reveal(), trim(without_comment(text)));
-      *value_ = std::move(longer);
-      return;
-    }
+    if (!value_->empty()) return more_lines_.push_back(trim(without_comment(text)));
     const size_t separator = text.find('=');
-    if (separator == kNone) return;
+    if (separator == kNone || key_.size() > kLongestBlockName) return;
     const std::string name = key_ + "." + lower(trim(text.substr(0, separator)));
     (*section_)[name] = Secret(trim(without_comment(text.substr(separator + 1))));
   }
 
-  static Secret joined(std::string_view first, std::string_view second) {
-    std::string text;
-    text.reserve(first.size() + 1 + second.size());
-    text.append(first).append("\n").append(second);
-    Secret out(text);
-    explicit_bzero(text.data(), text.size());
-    return out;
+  /// Joins a value that has several lines, all at once: line by line, a long one would take the square of its length.
+  void end_setting() {
+    if (!more_lines_.empty()) {
+      size_t size = value_->size();
+      for (const std::string_view more : more_lines_) size += 1 + more.size();
+      std::string text;
+      text.reserve(size);
+      text.append(value_->reveal());
+      for (const std::string_view more : more_lines_) text.append("\n").append(more);
+      *value_ = Secret(text);
+      explicit_bzero(text.data(), text.size());
+      more_lines_.clear();
+    }
+    value_ = nullptr;
   }
 
   const AwsFileKind kind_;
   AwsFile file_;
   std::optional<AwsSection> plain_default_;
   AwsSection* section_ = nullptr;
-  Secret* value_ = nullptr;  // the setting that an indented line would continue
+  Secret* value_ = nullptr;                   // the setting that an indented line would continue
+  std::vector<std::string_view> more_lines_;  // that have continued it; borrowed from the file's bytes
   std::string key_;
   size_t indent_ = 0;
 };

@@ -111,6 +111,12 @@ void tell_of_landing(Store& store) {
   syscall(SYS_futex, &store.landings, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
+// The others must be told whatever happens: memory may run out while an error is noted down.
+struct Landing {
+  Store& store;
+  ~Landing() { tell_of_landing(store); }
+};
+
 // --- which identity
 
 void append(std::string& out, std::string_view text) {
@@ -222,6 +228,7 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
     }
   }();
 
+  const Landing landing{store};
   lock.lock();
   Entry& entry = store.entry(identity, plan);
   entry.fetching = 0;
@@ -237,7 +244,6 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
   Result<Fetch> out =
       !fetched && lives(entry, entry.fetched_at) && !entry.kept->is_absent ? Result<Fetch>(entry.kept) : fetched;
   lock.unlock();
-  tell_of_landing(store);
   return out;
 }
 

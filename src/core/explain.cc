@@ -3,6 +3,12 @@
 
 #include "core/explain.h"
 
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "core/clock.h"
+
 namespace pqmint {
 namespace {
 
@@ -16,16 +22,103 @@ std::string identifier(std::string_view name) {
   return out + "\"";
 }
 
-std::string causes_at_rds(const Grant& grant, std::string_view user) {
-  return "the role lacks rds_iam (GRANT rds_iam TO " + identifier(user) +
-         "); the keys may not rds-db:connect (allow it on arn:aws:rds-db:" + grant.region +
-         ":ACCOUNT:dbuser:RESOURCE-ID/" + std::string(user) + ")";
+// "12 s", "42 min", "3 h 10 min": for people, to whom the next finer unit is noise.
+std::string duration(int64_t seconds) {
+  constexpr int64_t kMinute = 60, kHour = 60 * kMinute;
+  if (seconds < 2 * kMinute) return std::to_string(seconds) + " s";
+  if (seconds < 2 * kHour) return std::to_string(seconds / kMinute) + " min";
+  return std::to_string(seconds / kHour) + " h " + std::to_string(seconds % kHour / kMinute) + " min";
 }
 
-std::string causes_at_dsql(std::string_view user) {
-  if (user == "admin") return "the keys may not dsql:DbConnectAdmin on this cluster";
-  return "the keys may not dsql:DbConnect on this cluster; the role is not theirs (as admin: AWS IAM GRANT " +
-         identifier(user) + " TO 'arn:aws:iam::ACCOUNT:role/NAME')";
+std::string left(int64_t expires) {
+  const int64_t seconds = expires - server_now();
+  return seconds > 0 ? "good for " + duration(seconds) + " more" : "dead for " + duration(-seconds);
+}
+
+/// A first line, facts and causes, a line for each.
+class Explanation {
+ public:
+  explicit Explanation(std::string first) : text_(std::move(first)) {}
+  void fact(std::string_view name, std::string_view value) {
+    text_.append("\n  ").append(name).append(": ").append(value);
+  }
+  void cause(std::string_view what) {
+    if (!has_causes_) text_ += "\n  likely causes, the likeliest first:";
+    has_causes_ = true;
+    text_.append("\n  - ").append(what);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+  bool has_causes_ = false;
+};
+
+std::string keys_of(const Grant& grant) {
+  std::string text = grant.identity + " (" + grant.credential_source;
+  if (!grant.credential_name.empty()) text += " " + grant.credential_name;
+  text += ")";
+  if (grant.credential_expires != 0) text += ", " + left(grant.credential_expires);
+  return text;
+}
+
+std::string token_of(const Grant& grant) {
+  using namespace std::chrono;
+  const auto age = duration_cast<seconds>(steady_clock::now() - grant.token_since).count();
+  std::string text = std::to_string(grant.token.size()) + " characters, " + duration(age) + " old";
+  if (grant.token_expires != 0) text += ", " + left(grant.token_expires);
+  return text;
+}
+
+constexpr int64_t kNoSkew = 5;  // seconds that a Date header, an answer's way and rounding make up
+
+void tell_clock(Explanation& explanation) {
+  const auto skew = known_skew();
+  if (!skew) return;
+  const bool agrees = std::abs(*skew) <= kNoSkew;
+  explanation.fact("clock", agrees ? "this machine's agrees with AWS's"
+                                   : "this machine's is " + duration(std::abs(*skew)) +
+                                         (*skew > 0 ? " behind" : " ahead of") + " AWS's, which was allowed for");
+}
+
+// RDS answers each of these with the same words.
+void tell_causes_at_rds(Explanation& explanation, const Grant& grant, std::string_view user) {
+  explanation.cause("the role lacks rds_iam: GRANT rds_iam TO " + identifier(user));
+  explanation.cause("the keys may not rds-db:connect: allow it on arn:aws:rds-db:" + grant.region +
+                    ":ACCOUNT:dbuser:RESOURCE-ID/" + std::string(user));
+  explanation.cause("IAM authentication is switched off for the instance or cluster");
+}
+
+void tell_causes_at_dsql(Explanation& explanation, std::string_view user) {
+  if (user == "admin") {
+    explanation.cause("the keys may not dsql:DbConnectAdmin on this cluster");
+  } else {
+    explanation.cause("the keys may not dsql:DbConnect on this cluster");
+    explanation.cause("the role is not theirs: as admin, AWS IAM GRANT " + identifier(user) +
+                      " TO 'arn:aws:iam::ACCOUNT:role/NAME'");
+  }
+}
+
+std::string explain_signature(const Grant& grant, std::string_view user) {
+  Explanation explanation("the server refused a token that was signed for " + grant.endpoint + ", user " +
+                          identifier(user) + ", region " + grant.region + " (from " + grant.region_source + ")");
+  explanation.fact("keys", keys_of(grant));
+  explanation.fact("token", token_of(grant));
+  tell_clock(explanation);
+  if (grant.looks_like_tunnel) {
+    explanation.cause("there is a tunnel, and the database has another port than the tunnel: " + grant.tunnel_remedy());
+  }
+  if (grant.region_source != std::string_view("host")) {
+    explanation.cause("the database is in another region: say region= in the token spec");
+  }
+  if (grant.service == Service::kRds) {
+    tell_causes_at_rds(explanation, grant, user);
+  } else {
+    tell_causes_at_dsql(explanation, user);
+  }
+  explanation.cause("the secret key is wrong, or the keys were revoked: aws sts get-caller-identity");
+  if (!known_skew()) explanation.cause("this machine's clock is off by minutes: timedatectl");
+  return explanation.take();
 }
 
 struct Saying {
@@ -53,33 +146,31 @@ constexpr Saying kAzureSayings[] = {
 };
 
 std::string explain_entra(const Grant& grant, std::string_view user, std::string_view said) {
-  std::string text = "the server refused a token of Microsoft Entra for user " + identifier(user) + " (" +
-                     grant.identity + ", from " + grant.credential_source + ")";
+  Explanation explanation("the server refused a token of Microsoft Entra for user " + identifier(user));
+  explanation.fact("identity", grant.identity + " (" + grant.credential_source + ")");
+  explanation.fact("token", token_of(grant));
   for (const auto& [part, meaning] : kAzureSayings) {
-    if (said.find(part) != said.npos) return text.append(": ").append(meaning);
+    if (said.find(part) == said.npos) continue;
+    explanation.cause(meaning);
+    return explanation.take();
   }
-  return text +
-         "; likely causes: the role does not exist or is labelled with another oid (make it with "
-         "pgaadauth_create_principal); the group that the role stands for does not have this member; this machine's "
-         "clock is off by minutes";
-}
-
-std::string explain_signature(const Grant& grant, std::string_view user) {
-  std::string keys = grant.identity + " (" + grant.credential_source;
-  if (!grant.credential_name.empty()) keys += " " + grant.credential_name;
-  return "the server refused a token that was signed for " + grant.endpoint + ", user " + identifier(user) +
-         ", region " + grant.region + " (from " + grant.region_source + "), with the keys " + keys +
-         "); likely causes: the secret key is wrong or was revoked; " +
-         (grant.service == Service::kRds ? causes_at_rds(grant, user) : causes_at_dsql(user)) +
-         "; this machine's clock is off by minutes";
+  explanation.cause(
+      "the role does not exist, or is labelled with another oid: make it with pgaadauth_create_principal");
+  explanation.cause("the group that the role stands for does not have this member");
+  explanation.cause("this machine's clock is off by minutes: timedatectl");
+  return explanation.take();
 }
 
 std::string explain_command(const Grant& grant, std::string_view user) {
-  return "the server refused the token that the command " + grant.credential_name + " printed for user " +
-         identifier(user) +
-         "; likely causes: it printed something else (run it by hand, with PQMINT_HOST, PQMINT_PORT, PQMINT_USER and "
-         "PQMINT_DATABASE set); its token is for another user or server; it prints a token that it keeps, and that is "
-         "too old";
+  Explanation explanation("the server refused the token that the command " + grant.credential_name +
+                          " printed for user " + identifier(user));
+  explanation.fact("token", token_of(grant));
+  explanation.cause(
+      "the command printed something else: run it by hand, with PQMINT_HOST, PQMINT_PORT, PQMINT_USER and "
+      "PQMINT_DATABASE set");
+  explanation.cause("its token is for another user or server");
+  explanation.cause("it prints a token that it keeps, and that is too old");
+  return explanation.take();
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 
 namespace pqmint {
 
-/// One sentence, without a prefix. `said` is the server's message. RDS answers every mistake with the same words, so
-/// the sentence names them all.
+/// A sentence without a prefix, and below it, a line for each, what is known and the likely causes. `said` is the
+/// server's message; RDS answers every mistake with the same words.
 std::string explain_refusal(const Grant& grant, std::string_view user, std::string_view said);
 
 }  // namespace pqmint

@@ -141,6 +141,11 @@ class Granting {
     return true;
   }
 
+  bool is_loopback_address() const {
+    const std::string_view address = view(host_.hostaddr);
+    return address.starts_with("127.") || address == "::1";
+  }
+
   bool find_service() {
     const Endpoint& endpoint = subject_.endpoint;
     if (spec_.provider == Provider::kCommand) return take_command();
@@ -160,6 +165,7 @@ class Granting {
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
     grant_.is_explicit = endpoint.service == Service::kNone;
+    grant_.looks_like_tunnel = spec_.endpoint_host.empty() && is_loopback_address();
     if (grant_.service != Service::kEntra && request_.at_terminal) {
       return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
                   " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");
@@ -325,6 +331,7 @@ class Granting {
       if (found.is_absent) continue;
       grant_.credential_source = plan.source;
       grant_.token = found.token.clone();
+      grant_.token_since = found.at;
       grant_.token_expires = grant_.credential_expires = found.expires;
       grant_.identity = found.identity;
       claimed_user_ = found.text;
@@ -353,11 +360,13 @@ class Granting {
       const auto printed = fetch_credentials(plan, nullptr, patience_.deadline);
       if (!printed) return fail(printed.error());
       grant_.token = printed->token.clone();
+      grant_.token_since = std::chrono::steady_clock::now();
       return true;
     }
     const auto kept = stored_credentials(plan, patience_);
     if (!kept) return fail(kept.error());
     grant_.token = (*kept)->token.clone();
+    grant_.token_since = (*kept)->at;
     grant_.token_expires = grant_.credential_expires = (*kept)->expires;
     remember((*kept)->at, std::move(plan));
     return true;
@@ -376,6 +385,7 @@ class Granting {
     // One reading of the clock, after the fetch, which may have corrected it: the date in a token's scope and its time
     // must be of the same instant.
     const int64_t now = server_now();
+    grant_.token_since = std::chrono::steady_clock::now();
     // A token dies with the keys that signed it, whatever it says of itself.
     const int64_t keys_live = credentials_.expires ? credentials_.expires - now : INT64_MAX;
     const std::string_view user = view(request_.user);
@@ -404,6 +414,12 @@ class Granting {
 };
 
 }  // namespace
+
+std::string Grant::tunnel_remedy() const {
+  const std::string name = host.empty() ? "NAME" : host;
+  return "put the database's own name and port into the token spec, passfile=pqmint:" + std::string(name_of(service)) +
+         "?endpoint=" + name + ":5432";
+}
 
 Grant grant_for(const pqmint_request& request, const pqmint_host& host, const Patience& patience) {
   if (!host.wanted) return {};

@@ -21,9 +21,10 @@ namespace pqmint {
 struct Grant {
   bool managed = false;
   Secret token;
-  int64_t token_expires = 0;  // seconds since the epoch; 0: not known
-  std::string host;           // what libpq must verify TLS against
-  std::string hostaddrs;      // where to dial instead of resolving `host`; empty: resolve it
+  int64_t token_expires = 0;                               // seconds since the epoch; 0: not known
+  std::chrono::steady_clock::time_point token_since = {};  // when it was made, or fetched
+  std::string host;                                        // what libpq must verify TLS against
+  std::string hostaddrs;  // where to dial instead of resolving `host`; empty: resolve it
   Service service = Service::kNone;
   HostKind kind = HostKind::kNone;
   bool is_explicit = false;  // a token spec asked for it on a name that says nothing
@@ -39,6 +40,11 @@ struct Grant {
   std::chrono::steady_clock::time_point remembered_since = {};
   Trail credential_trail;
   std::string error;
+
+  /// The name is the service's, and the address this machine's own: the other end of a tunnel.
+  bool looks_like_tunnel = false;
+  /// How to say what lies behind it.
+  std::string tunnel_remedy() const;
 };
 
 /// Mints for one host of `request`. Blocks only where credentials must be fetched, and no longer than `patience` says.

@@ -205,10 +205,13 @@ void set_default(int signal) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // The numbers are all above 2: see move_up().
-  dup2(launch.null_fd, 0);
-  dup2(launch.output_fd, 1);
-  dup2(launch.null_fd, 2);
-  dup3(launch.status_fd, 3, O_CLOEXEC);  // fails if it is 3, which is as good
+  const bool is_placed = dup2(launch.null_fd, 0) == 0 && dup2(launch.output_fd, 1) == 1 &&
+                         dup2(launch.null_fd, 2) == 2 &&
+                         (launch.status_fd == 3 || dup3(launch.status_fd, 3, O_CLOEXEC) == 3);
+  if (!is_placed) {  // else the credential would go where the host writes
+    report(launch.status_fd, kNotExecuted);
+    leave(127);
+  }
   close_between(4, ~0u);
   if (launch.folder == nullptr || chdir(launch.folder) == 0) execve(launch.path, launch.argv, launch.envp);
   report(3, kNotExecuted);

@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr int64_t kUsualInterval = 5;  // s, RFC 8628's own default
+constexpr int64_t kLongestLife = 900;  // s, as long as Entra's own codes live; more is no number to reckon with
 constexpr size_t kShownMessage = 600;
 
 std::string tenant_url(const Settings& settings, const char* endpoint) {
@@ -77,8 +78,11 @@ Result<Fetched> fetch_device_code(const Query& query) {
     return Error{"a device code needs a terminal to be shown on, and there is none; run az login instead"};
   }
 
-  const Deadline deadline = query.deadline.no_later_than(seconds(number_in(offer, "expires_in").value_or(900)));
-  seconds interval(std::max<int64_t>(number_in(offer, "interval").value_or(kUsualInterval), 1));
+  const auto offered = [&](const char* name, int64_t usual) {
+    return seconds(std::clamp<int64_t>(number_in(offer, name).value_or(usual), 1, kLongestLife));
+  };
+  const Deadline deadline = query.deadline.no_later_than(offered("expires_in", kLongestLife));
+  seconds interval = offered("interval", kUsualInterval);
   std::string poll_form = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&" + who + "&device_code=";
   append_percent_encoded(poll_form, code);
   for (;;) {

@@ -393,7 +393,8 @@ std::optional<UrlParts> parse_url(const std::string& url) {
   if (parts.scheme != "http" && parts.scheme != "https") return std::nullopt;
   if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty()) return std::nullopt;
   parts.host = part(CURLUPART_HOST);
-  if (parts.host.empty()) return std::nullopt;
+  // libcurl decodes %7F in a host, and error texts name hosts.
+  if (parts.host.empty() || parts.host.find('\x7f') != std::string::npos) return std::nullopt;
   parts.port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
   parts.authority = parts.host;
   if (const std::string port = part(CURLUPART_PORT, CURLU_NO_DEFAULT_PORT); !port.empty()) {

@@ -238,17 +238,25 @@ struct Fault {
   std::string code, message;
 };
 
+/// `text` with "*" for `proof` wherever it stands; no more of it than what is longer than `most`.
+std::string without(std::string_view proof, std::string_view text, size_t most) {
+  constexpr size_t kShortestProof = 16;  // tokens have hundreds; anything shorter may be a word of the message
+  std::string out;
+  while (!text.empty() && out.size() <= most) {
+    const size_t at = proof.size() < kShortestProof ? text.npos : text.find(proof);
+    out.append(text.substr(0, at)).append(at == text.npos ? "" : "*");
+    text.remove_prefix(at == text.npos ? text.size() : at + proof.size());
+  }
+  return out;
+}
+
 /// `proof` is the secret that the request carried: the message about a wrong signature repeats the headers.
 Fault fault_in(const HttpResponse& response, std::string_view proof) {
-  constexpr size_t kShortestProof = 16;  // tokens have hundreds; anything shorter may be a word of the message
   Child children[] = {{"Code"}, {"Message"}};
   if (!read_children(response.body.reveal(), "Error", children)) return {};
-  auto& [code, message] = children;
-  for (size_t at = 0; proof.size() >= kShortestProof && (at = message.text.find(proof, at)) != message.text.npos;
-       ++at) {
-    message.text.replace(at, proof.size(), "*");
-  }
-  return {shown(trim(code.text), kShownCode), shown(trim(message.text), kShownMessage)};
+  const auto& [code, message] = children;
+  return {shown(without(proof, trim(code.text), kShownCode), kShownCode),
+          shown(without(proof, trim(message.text), kShownMessage), kShownMessage)};
 }
 
 template <size_t kSize>

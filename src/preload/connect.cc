@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <sys/auxv.h>
 
+#include <utility>
+
 #include "preload/claim.h"
 #include "preload/connection.h"
 #include "preload/core_module.h"
@@ -42,13 +44,13 @@ Text sentence(const char* text) {
 // value, and the quotation then moved to the front. Nothing was sent, and no program will prompt for a password.
 PGconn* fail(Connection* connection, const char* text) {
   const Libpq& libpq = *connection->libpq;
-  Text said = sentence(text);
-  const Setting overrides[] = {
-      {"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said ? said.get() : "pqmint"}};
+  const Text made = sentence(text);
+  const char* said = made ? made.get() : "pqmint: out of memory";
+  const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said}};
   Text conninfo = conninfo_of(connection->target.options(), overrides, 3);
   PGconn* conn = conninfo ? call_with(libpq, conninfo.get(), false) : nullptr;
   if (conn == nullptr) return Connection::destroy(connection), nullptr;
-  if (said) show_only(libpq, conn, said.get());
+  show_only(libpq, conn, said);
   connection->conn = conn;
   connection->stillborn = true;
   connections::add(connection);
@@ -177,11 +179,12 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
       conn = fail(connection, obstacle);
     } else if (conn) {
       connection->conn = conn;
+      if (!blocking) std::swap(connection->pending, answer);  // connect_poll() ends it
       connections::add(connection);
     } else {
       Connection::destroy(connection);
     }
-    core.release(answer);
+    if (answer) core.release(answer);
     return conn;
   }
 }
@@ -194,6 +197,16 @@ PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Cal
 }
 
 }  // namespace
+
+PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn) {
+  Inside inside(libpq);
+  Connection* known = connections::find(conn);
+  const PostgresPollingStatusType status = libpq.connect_poll(conn);
+  if (known == nullptr || known->pending == nullptr) return status;
+  if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
+  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
+  return status;
+}
 
 PGconn* connect(const Libpq& libpq, const Call& call) {
   Inside inside(libpq);

@@ -13,4 +13,8 @@ namespace pqmint {
 /// is out. Thread-safe.
 PGconn* connect(const Libpq& libpq, const Call& call);
 
+/// PQconnectPoll. A connect that ends in a refusal of our token is explained. Thread-safe for different conns, as
+/// libpq.
+PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn);
+
 }  // namespace pqmint

@@ -67,9 +67,14 @@ Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claim
 void Connection::destroy(Connection* connection) {
   if (connection == nullptr) return;
   connection->forget_routes();
-  if (connection->pending) connection->core->release(connection->pending);
+  connection->forget_pending();
   connection->~Connection();
   free(connection);
+}
+
+void Connection::forget_pending() {
+  if (pending) core->release(pending);
+  pending = nullptr;
 }
 
 void Connection::forget_routes() {
@@ -101,7 +106,9 @@ bool Connection::plan_routes(const pqmint_answer* answer) {
       route.hostaddr = Text(length ? strndup(address, length) : nullptr);
       route.port = copy_text(host.port);
       route.grant = i;
-      if (!route.port || (length && !route.hostaddr)) return false;
+      const bool has_name = managed || given(host.host);
+      // A name that is lost would make libpq go to its own socket, where there is no TLS.
+      if (!route.port || (length && !route.hostaddr) || (has_name && !route.host)) return false;
       if (address) address = address[length] ? address + length + 1 : nullptr;
     } while (address);
   }

@@ -38,7 +38,7 @@ struct Connection {
   Text user;         // the one that the token leads to, once that is known; null: the target's own
   bool stillborn;    // a PGconn that only carries an error of ours: it cannot be reset
   const pqmint_core_module* core;
-  const pqmint_answer* pending;  // tokens of a PQresetStart that is under way
+  const pqmint_answer* pending;  // tokens of a PQconnectStart or PQresetStart that is under way
 
   static Connection* make(const Libpq& libpq, Target&& target, Claims&& claims);
   static void destroy(Connection* connection);
@@ -47,6 +47,9 @@ struct Connection {
   bool plan_routes(const pqmint_answer* answer);
 
   void forget_routes();
+
+  /// Releases the tokens of what was under way.
+  void forget_pending();
 
   /// Asks core for tokens for this connection. Null when memory is out. The caller releases it.
   const pqmint_answer* mint() const;

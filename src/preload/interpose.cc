@@ -101,6 +101,12 @@ PQMINT_EXPORT PGconn* PQsetdbLogin(const char* host, const char* port, const cha
   return pqmint::connect_for(PQMINT_CALLER, call);
 }
 
+PQMINT_EXPORT PostgresPollingStatusType PQconnectPoll(PGconn* conn) {
+  return pqmint::hand_on(
+      PQMINT_CALLER, [=](const Libpq& libpq) { return pqmint::connect_poll(libpq, conn); },
+      [=](const Libpq& libpq) { return libpq.connect_poll(conn); }, PGRES_POLLING_FAILED);
+}
+
 PQMINT_EXPORT void PQreset(PGconn* conn) {
   pqmint::hand_on(
       PQMINT_CALLER, [=](const Libpq& libpq) { return pqmint::reset(libpq, conn), 0; },

@@ -29,6 +29,7 @@ constexpr Symbol kSymbols[] = {
     PQMINT_SYMBOL(PQconnectStart, connect_start),
     PQMINT_SYMBOL(PQconnectStartParams, connect_start_params),
     PQMINT_SYMBOL(PQsetdbLogin, setdb_login),
+    PQMINT_SYMBOL(PQconnectPoll, connect_poll),
     PQMINT_SYMBOL(PQreset, reset),
     PQMINT_SYMBOL(PQresetStart, reset_start),
     PQMINT_SYMBOL(PQresetPoll, reset_poll),

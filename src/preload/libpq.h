@@ -18,6 +18,7 @@ struct Libpq {
   decltype(&::PQconnectStart) connect_start;
   decltype(&::PQconnectStartParams) connect_start_params;
   decltype(&::PQsetdbLogin) setdb_login;
+  decltype(&::PQconnectPoll) connect_poll;
   decltype(&::PQreset) reset;
   decltype(&::PQresetStart) reset_start;
   decltype(&::PQresetPoll) reset_poll;

@@ -119,11 +119,6 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
   if (!room) refuse(libpq, conn, kTooLong);
 }
 
-void forget_pending(Connection& known) {
-  if (known.pending) known.core->release(known.pending);
-  known.pending = nullptr;
-}
-
 // Something of ours to refill: a PGconn that was opened with tokens. Others go to the real function.
 Connection* refillable(PGconn* conn) {
   Connection* known = connections::find(conn);
@@ -143,7 +138,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   if (is_stillborn(conn)) return;
   Connection* known = refillable(conn);
   if (known == nullptr) return libpq.reset(conn);
-  forget_pending(*known);
+  known->forget_pending();
   const pqmint_answer* answer = mint_again(*known, conn);
   if (answer == nullptr) return;
   if (known->route_count > 1) {
@@ -162,7 +157,7 @@ int reset_start(const Libpq& libpq, PGconn* conn) {
   if (is_stillborn(conn)) return 0;
   Connection* known = refillable(conn);
   if (known == nullptr) return libpq.reset_start(conn);
-  forget_pending(*known);
+  known->forget_pending();
   known->pending = mint_again(*known, conn);
   if (known->pending == nullptr) return 0;
   if (!put_token(*known, conn, known->pending)) return refuse(libpq, conn, kTooLong), 0;
@@ -175,12 +170,12 @@ PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
   if (known == nullptr || known->pending == nullptr) return libpq.reset_poll(conn);
   if (!put_token(*known, conn, known->pending)) {
     refuse(libpq, conn, kTooLong);
-    forget_pending(*known);
+    known->forget_pending();
     return PGRES_POLLING_FAILED;
   }
   const PostgresPollingStatusType status = libpq.reset_poll(conn);
   if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
-  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) forget_pending(*known);
+  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
   return status;
 }
 

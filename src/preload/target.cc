@@ -158,7 +158,7 @@ bool Target::resolve(const Libpq& libpq, const Call& call) {
   }
   options_ = probe.options();
   password_ = copy_text(probe.password());
-  if (options_ == nullptr) return false;
+  if (options_ == nullptr || (probe.password() && !password_)) return false;
   split_hosts();
   return hosts_ != nullptr;
 }

@@ -260,21 +260,6 @@ TEST_F(CommandProvider, APasswordOfTheConninfosRunsNothing) {
   EXPECT_EQ(run_count(), 0);
 }
 
-// Whoever may use dblink or postgres_fdw writes conninfos that the server's process connects by.
-TEST_F(CommandProvider, InsideAServerNothingIsRun) {
-  environment_.set("LD_PRELOAD", stage() + "/lib/libpqmint.so:" + built("test/e2e/libserver_symbol.so"));
-  const std::string spec = "pqmint:command?command=" + minting();
-  const std::string good = server_.conninfo(kWriter, "iam_user");
-  Client client(environment_);
-  expect_contains(client.say({"connectdb", good + "passfile=" + spec}), "inside a PostgreSQL server), so none is run");
-  client.say({"setenv", "PGPASSWORD", spec});
-  expect_contains(client.say({"connectdb", good}), "so none is run");
-  client.say({"unsetenv", "PGPASSWORD"});
-  client.say({"setenv", "PGPASSFILE", spec});
-  expect_contains(client.say({"connectdb", good}), "so none is run");
-  EXPECT_EQ(run_count(), 0);
-}
-
 // --- what goes wrong
 
 TEST_F(CommandProvider, AFailureIsOneSentence) {

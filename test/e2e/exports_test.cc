@@ -36,7 +36,8 @@ Names needed(const std::string& object) {
 TEST(Exports, PreloadShowsTheInterposedNamesOnly) {
   EXPECT_EQ(exports("libpqmint.so"),
             (Names{"PQconnectdb", "PQconnectdbParams", "PQconnectStart", "PQconnectStartParams", "PQsetdbLogin",
-                   "PQreset", "PQresetStart", "PQresetPoll", "PQping", "PQpingParams", "PQfinish", "PQconninfo"}));
+                   "PQconnectPoll", "PQreset", "PQresetStart", "PQresetPoll", "PQping", "PQpingParams", "PQfinish",
+                   "PQconninfo"}));
 }
 
 TEST(Exports, ModulesShowTheirOneEntry) {

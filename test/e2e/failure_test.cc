@@ -91,6 +91,44 @@ TEST_F(Failure, AWrongKeyIsRejectedByTheServerOnce) {
   EXPECT_EQ(verdicts.find("reject"), verdicts.rfind("reject")) << verdicts;
 }
 
+// A program that connects without blocking, psql from 17 on among them, is told as much.
+TEST_F(Failure, ARefusalIsExplainedToWhoPolls) {
+  environment_.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
+  Client client(environment_);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"connectStart", good_}, {"connectStartParams", "dbname", good_}}) {
+    const std::string said = client.say(words);
+    expect_contains(said, "PAM authentication failed");
+    expect_contains(said, "|pqmint: the server refused a token that was signed for");
+    expect_contains(said, "GRANT rds_iam");
+  }
+  // libpq says which password file the refused password is from, and ours is nobody's business.
+  FakePostgres fake("reject", true);
+  const std::string refused = client.say({"connectStart", "host=" + std::string(kWriter) +
+                                                              " hostaddr=127.0.0.1 user=iam_user sslmode=require " +
+                                                              "port=" + std::to_string(fake.port())});
+  expect_contains(refused, "pqmint: the server refused");
+  EXPECT_EQ(refused.find("/proc/self/fd"), std::string::npos) << refused;
+}
+
+// What is at hand to find the cause: lives, ages, and the tunnel that signs for its own port.
+TEST_F(Failure, ARefusalIsExplainedWithWhatIsKnown) {
+  environment_.set("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE")
+      .set("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+      .set("AWS_SESSION_TOKEN", "session")
+      .set("AWS_CREDENTIAL_EXPIRATION", "2099-01-01T00:00:00Z");
+  const std::string said = Client(environment_).say({"connectdb", good_});
+  for (const char* part :
+       {"|  keys: ASIA...MPLE (environment), good for ", " characters, 0 s old, good for 15 min more",
+        "|  likely causes, the likeliest first:|  - there is a tunnel",
+        "?endpoint=orders.cluster-c9akciq32.eu-west-1.rds.amazonaws.com:5432", "timedatectl"}) {
+    expect_contains(said, part);
+  }
+  const std::string elsewhere = Client(environment_).say({"connectdb", good_ + "passfile=pqmint:rds?region=eu-west-2"});
+  expect_contains(elsewhere, "region eu-west-2 (from option)");
+  expect_contains(elsewhere, "the database is in another region");
+}
+
 TEST_F(Failure, HalfAKeyIsNamed) {
   environment_.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
   const std::string said = Client(environment_).say({"connectdb", good_});

@@ -2,6 +2,7 @@
 // Inside a server: dblink, postgres_fdw and subscriptions of a PostgreSQL that was itself started with the library and
 // with cloud credentials. Its superusers may use them, by name; nobody else may.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -63,6 +64,17 @@ TEST_F(ServerSide, OthersDoNotBorrowTheServersIdentity) {
                       "select count(*) from of_plain.orders");
   EXPECT_TRUE(has(by_mapping, kOnlySuperusers)) << by_mapping;
   EXPECT_EQ(server_.verdicts(), "");
+}
+
+// SQL that starts programs of the server's is COPY ... PROGRAM, and there is a role for those who may.
+TEST_F(ServerSide, NobodyStartsAProgramByASpec) {
+  const std::string canary = "/tmp/pqmint-canary-" + std::to_string(getpid());
+  const Outcome outcome = run(
+      {kPsql, "-XAtqc", by_dblink(remote("passfile=''pqmint:command?command=touch " + canary + "''")), "-h",
+       server_.value("PQMINT_TEST_SOCKET_DIR"), "-p", std::to_string(server_.port()), "-U", "postgres", "-d", "app"},
+      Environment());
+  EXPECT_TRUE(has(outcome.err, "so none is run")) << outcome.out << outcome.err;
+  EXPECT_NE(access(canary.c_str(), F_OK), 0);
 }
 
 // A superuser who runs what somebody else has written works for that one meanwhile.

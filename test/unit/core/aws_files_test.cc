@@ -155,6 +155,23 @@ TEST(AwsFiles, Sections) {
   EXPECT_EQ(config.profiles.size(), 0u);
 }
 
+// Whatever 1 MiB says, it costs memory and time in proportion.
+TEST(AwsFiles, NoFileTakesMoreThanItsShare) {
+  const auto many = [](std::string text, const std::string& line, bool numbered) {
+    for (int i = 0; text.size() + line.size() + 10 < kMaxAwsFile; ++i)
+      text += line + (numbered ? std::to_string(i) : "") + "=\n";
+    return text;
+  };
+  const AwsFile nested =
+      parse_aws_file(many("[default]\n" + std::string(500'000, 'k') + " =\n", " n", true), AwsFileKind::kConfig);
+  size_t size = 0;
+  for (const auto& [key, value] : nested.profiles.at("default")) size += key.size() + value.size();
+  EXPECT_LT(size, 64 * kMaxAwsFile);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(config_value(many("[default]\nk = v\n", " x", false)).substr(0, 7), "v\nx=\nx=");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+}
+
 class AwsFilesOnDisk : public test::CleanEnvironment {};
 
 std::string read_value(const std::string& key = "k") {

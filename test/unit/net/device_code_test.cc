@@ -74,6 +74,15 @@ TEST_F(DeviceCode, SlowDownMeansFiveSecondsMore) {
   EXPECT_EQ(server_.count(), 2u);
 }
 
+TEST_F(DeviceCode, NumbersBeyondReasonAreNone) {
+  offer_ = {200,
+            R"({"device_code":"c","message":"m","expires_in":9223372036854775807,"interval":-9223372036854775808})"};
+  answers_ = {kGranted};
+  EXPECT_EQ(told(fetch_device_code), "OK me@x");
+  offer_ = {200, R"({"device_code":"c","message":"m","interval":9223372036854775807})"};
+  EXPECT_TRUE(contains(told(fetch_device_code, milliseconds(100)), "nobody logged in"));
+}
+
 TEST_F(DeviceCode, WhatCannotBegin) {
   offer_ = error("invalid_client");
   EXPECT_TRUE(contains(told(fetch_device_code), "invalid_client"));

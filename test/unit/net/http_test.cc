@@ -110,6 +110,7 @@ TEST_F(Http, EachFaultHasItsName) {
   EXPECT_EQ(get("ftp://127.0.0.1/").fault, HttpFault::kBroken);
   EXPECT_EQ(get("http://u:p@127.0.0.1/").fault, HttpFault::kBroken);
   EXPECT_EQ(get("http://").fault, HttpFault::kBroken);
+  EXPECT_FALSE(parse_url("http://a%7f.example/"));
   HttpServer endless(always({200, "", {}, Manner::kEndless}));
   EXPECT_EQ(get(endless.url()).fault, HttpFault::kTooLarge);
 }

@@ -380,6 +380,8 @@ TEST_F(Sts, ARefusalThatRepeatsTheTokenIsShownWithoutIt) {
   setting("web_identity_token_file", write("jwt", "s3cret.web.token\n"));
   setting("endpoint_url_sts", server.url());
   EXPECT_TRUE(contains(assume_by_web(), "what is *?")) << assume_by_web();
+  signer_.session_token = "s3cret-session-token";
+  EXPECT_FALSE(contains(assume_from(fault(403, "s3cret-session-token", "no")), "s3cret")) << "nor in the code";
   signer_.session_token = "token";
   EXPECT_TRUE(contains(assume_from(fault(403, "InvalidClientTokenId", "The security token is invalid")),
                        "The security token is invalid"))
