@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define PQMINT_ABI_VERSION 4u
+#define PQMINT_ABI_VERSION 5u
 
 /* ------------------------------------------------------------------ libpqmint.so -> core.so: mint for a connection */
 
@@ -39,6 +39,7 @@ struct pqmint_host {
 
 /* What libpq says it would do, after service file, environment and defaults. */
 struct pqmint_request {
+  uint64_t connection;   /* its number in the log; 0: none */
   int32_t libpq_version; /* PQlibVersion(), e.g. 150018 */
   const char* user;
   int user_is_given; /* 0: `user` is only libpq's default, the name that the operating system has for its caller */
@@ -47,6 +48,7 @@ struct pqmint_request {
   const char* sslrootcert;
   const char* options;
   const char* connect_timeout; /* seconds, as written by the user */
+  int only_token;              /* no connection follows: `pqmint token`, which leaves TLS to whoever uses the token */
   int at_terminal; /* a person sits there and wants to log in by device code: `pqmint token`, never a connection */
   const struct pqmint_host* hosts;
   size_t host_count;
@@ -116,8 +118,8 @@ struct pqmint_setting {
 };
 
 struct pqmint_fetch {
-  const char*
-      source; /* "assume-role", ..., "imds-region", "client-secret", ..., "command": the table in src/net/abi.cc */
+  uint64_t connection; /* its number in the log; 0: none */
+  const char* source;  /* "assume-role", ..., "command": the table in src/net/abi.cc */
   const struct pqmint_setting* settings;
   size_t setting_count;
   const struct pqmint_keys* signer; /* whose keys sign the request; NULL for the sources that sign none */

@@ -52,6 +52,7 @@ Result<std::unique_ptr<Inquiry>> Inquiry::make(const Libpq& libpq, const char* c
   if (!connection) return Error{"out of memory"};
   // A token is the same for every user of the database.
   connection->user_is_given = user_is_given || at_terminal;
+  connection->only_token = insist;
   connection->at_terminal = at_terminal;
   ModuleFault fault;
   connection->core = core_module(fault);

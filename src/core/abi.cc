@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "core/clock.h"
 #include "core/explain.h"
 #include "core/grant.h"
@@ -133,7 +134,31 @@ std::chrono::seconds time_limit(const pqmint_request& request) {
   return std::chrono::seconds(seconds <= 0 ? kUsual : std::clamp(seconds, kShortest, kLongest));
 }
 
+// What was decided for one host, and why; never what was made.
+void log(const Grant& grant, const TlsPlan& tls) {
+  for (const auto& [source, why] : grant.credential_trail) {
+    LogLine(LogLevel::kDebug, "source").with("name", source.c_str()).with("text", why.c_str());
+  }
+  LogLine(LogLevel::kInfo, "mint")
+      .with("host", grant.host.c_str())
+      .with("provider", grant.service == Service::kNone ? "" : name_of(grant.service))
+      .with("kind", grant.is_explicit ? "explicit" : name_of(grant.kind))
+      .with("endpoint", grant.endpoint.c_str())
+      .with("region", grant.region.c_str())
+      .with("region_source", grant.region_source)
+      .with("credential_source", grant.credential_source.c_str())
+      .with("credential_name", grant.credential_name.c_str())
+      .with("identity", grant.identity.c_str())
+      .at("credential_expires", grant.credential_expires)
+      .with("token_length", static_cast<int64_t>(grant.token.size()))
+      .at("token_expires", grant.token_expires)
+      .with("sslmode", tls.sslmode ? tls.sslmode->c_str() : "")
+      .with("sslrootcert", tls.sslrootcert ? tls.sslrootcert->c_str() : "")
+      .with("result", grant.error.empty() ? "minted" : "failed");
+}
+
 const pqmint_answer* mint(const pqmint_request* request) try {
+  const LogScope scope(request->connection);
   // If memory was out when OpenSSL made its context, that is lost to this process, and every digest would crash (3.0).
   if (OSSL_LIB_CTX_get0_global_default() == nullptr) return nullptr;
   const Patience patience{Deadline::in(time_limit(*request))};
@@ -149,6 +174,9 @@ const pqmint_answer* mint(const pqmint_request* request) try {
   }
   settle_user(*answer);
   plan_tls_for_all(*request, *answer);
+  for (const Grant& grant : answer->owned) {
+    if (grant.managed) log(grant, answer->tls);
+  }
   answer->error = or_null(answer->why);
   if (!answer->user_for_libpq.empty()) answer->login = answer->user_for_libpq;
   answer->user = or_null(answer->user_for_libpq);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "base/module.h"
 #include "core/clock.h"
 #include "pqmint/abi.h"
@@ -59,9 +60,18 @@ Result<FetchedCredentials> fetch_credentials(const CredentialPlan& plan, const C
   what.timeout_ms = deadline.left().count();
   what.skew = known_skew().value_or(0);
 
+  what.connection = LogScope::connection();
+
+  LogLine line(LogLevel::kInfo, "fetch");
+  line.with("source", plan.source.c_str()).with("name", plan.name.c_str());
   const auto release = [&](const pqmint_fetched* fetched) { (*net)->release(fetched); };
   const std::unique_ptr<const pqmint_fetched, decltype(release)> fetched((*net)->fetch(&what), release);
   if (!fetched) return Error{"cannot fetch credentials by " + plan.source + ": memory is out"};
+  line.took()
+      .with("result", fetched->absent  ? "absent"
+                      : fetched->error ? "failed"
+                                       : "fetched")
+      .with("text", fetched->error);
   if (fetched->skew_known) learn_skew(fetched->skew);
   if (fetched->error != nullptr && !fetched->absent) return Error{fetched->error};
   FetchedCredentials out;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log.h"
 #include "net/openssl.h"
 #include "net/source.h"
 
@@ -61,6 +62,7 @@ const char* or_null(const Secret& secret) {
 }
 
 const pqmint_fetched* fetch(const pqmint_fetch* what) try {
+  const LogScope scope(what->connection);
   auto answer = std::make_unique<Answer>();
   Clock clock{what->skew, false};
   const QuietErrors quiet;

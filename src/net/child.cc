@@ -28,6 +28,8 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/log.h"
+
 namespace pqmint {
 namespace {
 
@@ -359,6 +361,8 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
                          null.get(),   output_out.get(), status_out.get()};
   std::vector<char> bytes(kMaxOutput + 1);
 
+  LogLine line(LogLevel::kDebug, "program");
+  line.with("path", path.c_str());
   sigset_t all, before;
   sigfillset(&all);
   // No handler of the host's may run in the keeper, which has its memory but not its life.
@@ -399,6 +403,7 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     outcome.output = Secret(std::string_view(bytes.data(), size));
   }
+  line.took().with("status", outcome.status).with("bytes", static_cast<int64_t>(size));
   explicit_bzero(bytes.data(), bytes.size());
   return outcome;
 }

@@ -22,6 +22,7 @@
 #include <charconv>
 #include <memory>
 
+#include "base/log.h"
 #include "base/shown.h"
 
 namespace pqmint {
@@ -332,12 +333,16 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
   if (!good) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
 
+  LogLine line(LogLevel::kDebug, "http");
+  line.with("method", request.method.c_str()).with("server", where.c_str());
   const int64_t sent = time(nullptr);
   CURLcode code = CURLE_OK;
   {
     const WithoutSigpipe quiet;
     code = curl_easy_perform(handle.get());
   }
+  line.took();
+  if (code != CURLE_OK) line.with("result", curl_easy_strerror(code));
   if (state.refused) return failed(HttpFault::kRefusedAddress, where + " has an address that is not allowed");
   if (state.too_large) return failed(HttpFault::kTooLarge, where + " answered with more than 1 MiB");
   if (code != CURLE_OK) {
@@ -348,6 +353,7 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   }
   HttpOutcome outcome;
   curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &state.response.status);
+  line.with("status", state.response.status).with("bytes", static_cast<int64_t>(state.body.size()));
   outcome.response = std::move(state.response);
   outcome.response.body = Secret(state.body);
   learn_time(outcome.response, sent, time(nullptr), clock);

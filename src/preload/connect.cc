@@ -10,6 +10,7 @@
 
 #include <utility>
 
+#include "base/log.h"
 #include "preload/claim.h"
 #include "preload/connection.h"
 #include "preload/core_module.h"
@@ -44,6 +45,7 @@ Text sentence(const char* text) {
 // value, and the quotation then moved to the front. Nothing was sent, and no program will prompt for a password.
 PGconn* fail(Connection* connection, const char* text) {
   const Libpq& libpq = *connection->libpq;
+  LogLine(LogLevel::kError, "error").with("text", text);
   const Text made = sentence(text);
   const char* said = made ? made.get() : "pqmint: out of memory";
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said}};
@@ -158,6 +160,21 @@ PGconn* open(Connection& connection, const pqmint_answer* answer, bool blocking,
   return conn;
 }
 
+void log_outcome(const Connection& connection, PGconn* conn, const char* obstacle, const Route* refused,
+                 bool blocking) {
+  if (obstacle || !conn) return;  // fail() says it
+  const Libpq& libpq = *connection.libpq;
+  const bool is_up = libpq.status(conn) == CONNECTION_OK;
+  // The server's own words are not for a log: they may repeat what it was sent.
+  LogLine(is_up || !blocking ? LogLevel::kInfo : LogLevel::kError, "connect")
+      .with("host", libpq.host(conn))
+      .with("port", libpq.port(conn))
+      .with("result", !blocking ? "started"
+                      : is_up   ? "connected"
+                      : refused ? "refused"
+                                : "failed");
+}
+
 // Connects with fresh tokens. A blocking call whose token was refused, and rested on something that core remembered,
 // gets a second chance with what core then fetches anew: once, for the server may well be right.
 PGconn* connect_with_tokens(Connection* connection, bool blocking) {
@@ -170,11 +187,13 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
     PGconn* conn = obstacle ? nullptr : open(*connection, answer, blocking, obstacle);
     const Route* refused = blocking && conn ? refused_route(*connection, conn, answer) : nullptr;
     if (refused && !second && core.forget(answer, refused->grant)) {
+      LogLine(LogLevel::kInfo, "retry").with("reason", "the server refused a token that was kept in memory");
       libpq.finish(conn);
       core.release(answer);
       continue;
     }
     if (blocking && conn) explain_refusal(*connection, conn, answer);
+    log_outcome(*connection, conn, obstacle, refused, blocking);
     if (obstacle) {
       conn = fail(connection, obstacle);
     } else if (conn) {
@@ -203,7 +222,11 @@ PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn) {
   Connection* known = connections::find(conn);
   const PostgresPollingStatusType status = libpq.connect_poll(conn);
   if (known == nullptr || known->pending == nullptr) return status;
+  const LogScope scope(known->number);
   if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
+  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) {
+    log_outcome(*known, conn, nullptr, refused_route(*known, conn, known->pending), true);
+  }
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
   return status;
 }
@@ -218,7 +241,12 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   Claims claims;
   if (!claims.decide(libpq, target)) return call.plain(libpq);
   const bool minting = claims.any() || claims.strays();
-  if (!minting && !claims.password_must_go()) return call.plain(libpq);
+  if (!minting && !claims.password_must_go()) {
+    LogLine(LogLevel::kDebug, "left-alone")
+        .with("host", target.option("host"))
+        .with("hostaddr", target.option("hostaddr"));
+    return call.plain(libpq);
+  }
 
   if (!target.complete(libpq, call)) return call.plain(libpq);
   if (!minting) return connect_without_spec(libpq, target, call);
@@ -227,6 +255,7 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (connection == nullptr) return nullptr;
+  const LogScope scope(connection->number);
   connection->user_is_given = user_is_given;
   if (strays) {
     return fail(connection,

