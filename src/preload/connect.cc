@@ -222,12 +222,14 @@ PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn) {
   Connection* known = connections::find(conn);
   const PostgresPollingStatusType status = libpq.connect_poll(conn);
   if (known == nullptr || known->pending == nullptr) return status;
+  if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) return status;
   const LogScope scope(known->number);
+  const Route* refused = status == PGRES_POLLING_FAILED ? refused_route(*known, conn, known->pending) : nullptr;
+  // There is no second try in the middle of a poll, but the program's own next one shall have fresh credentials.
+  if (refused) known->core->forget(known->pending, refused->grant);
+  log_outcome(*known, conn, nullptr, refused, true);
   if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
-  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) {
-    log_outcome(*known, conn, nullptr, refused_route(*known, conn, known->pending), true);
-  }
-  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
+  known->forget_pending();
   return status;
 }
 

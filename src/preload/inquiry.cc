@@ -31,10 +31,6 @@ Text joined(Parts... parts) {
 }  // namespace
 
 const Libpq* some_libpq(Text& why) {
-  // What stands behind our stand-in; it would lead back to us.
-  if (void* real = dlopen("libpq-real.so.5", RTLD_LAZY | RTLD_NOLOAD)) {
-    if (const Libpq* libpq = libpq_at(real)) return libpq;
-  }
   void* handle = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);  // kept: the functions point into it
   if (!handle) {
     const char* reason = dlerror();
@@ -42,6 +38,8 @@ const Libpq* some_libpq(Text& why) {
                  "); install it with: sudo apt-get install libpq5");
     return nullptr;
   }
+  // If that was our stand-in, it leads to what is interposed; the real one stands behind it.
+  if (void* real = dlopen("libpq-real.so.5", RTLD_LAZY | RTLD_NOLOAD)) handle = real;
   const Libpq* libpq = libpq_at(handle);
   if (!libpq) why = joined("the libpq.so.5 that is installed lacks functions that libpq 14 has; install a newer one");
   return libpq;

@@ -195,6 +195,16 @@ TEST_F(CommandProvider, ATokenThatIsRefusedIsForgotten) {
   EXPECT_EQ(run_count(), 2);
 }
 
+TEST_F(CommandProvider, WhoPollsGetsAFreshOneNextTime) {
+  Client client(environment_);
+  const std::string good = target("pqmint:command?lifetime=300&command=" + script("echo wrong-s3cret"));
+  expect_contains(client.say({"connectStart", good}), "pqmint: the server refused the token");
+  minting();
+  expect_contains(client.say({"connectStart", good}), "pqmint: the server refused the token");
+  EXPECT_EQ(client.say({"connectStart", good}), "OK") << "a token that was kept was refused, and is forgotten";
+  EXPECT_EQ(run_count(), 2);
+}
+
 TEST_F(CommandProvider, OfManyRefusalsOneFetchesAnew) {
   Client client(environment_);
   const std::string good = target("pqmint:command?lifetime=300&command=" + script("echo wrong"));
