@@ -44,6 +44,18 @@ std::string code_in(std::string_view output) {
   return std::string(rest.substr(0, std::min(rest.find_first_not_of("0123456789", kName.size()), kName.size() + 9)));
 }
 
+/// "az login --scope ...": what the tool itself advises, if it is plain words. The line may go on with anything.
+std::string advice_in(std::string_view complaint, std::string_view log_in) {
+  constexpr size_t kLongest = 200;
+  const size_t at = complaint.find(std::string(log_in) + " --");
+  if (at == complaint.npos) return "";
+  std::string_view advice = complaint.substr(at);
+  advice = advice.substr(0, advice.find_first_of("\r\n\"'`"));
+  while (advice.ends_with('.') || advice.ends_with(' ')) advice.remove_suffix(1);
+  const bool is_a_token = advice.find("eyJ") != advice.npos;
+  return advice.size() <= kLongest && !is_a_token && is_plain(advice, " -_.:/@") ? std::string(advice) : "";
+}
+
 /// az of old writes the time of its own clock, without a zone: "2026-01-15 13:34:56.000000".
 std::optional<int64_t> local_instant(std::string_view text) {
   tm parts = {};
@@ -74,9 +86,12 @@ std::string failure_of(const Tool& tool, const ChildOutcome& child) {
     default:
       return what;
   }
-  if (const std::string code = code_in(child.output.reveal()); !code.empty())
-    return what + " and says " + code + "; run " + tool.log_in;
-  return what + "; is somebody logged in? Run " + tool.log_in;
+  std::string code = code_in(child.output.reveal()), advice;
+  if (code.empty()) code = code_in(child.complaint.reveal());
+  advice = advice_in(child.complaint.reveal(), tool.log_in);
+  if (advice.empty()) advice = tool.log_in;
+  if (!code.empty()) return what + " and says " + code + "; run " + advice;
+  return what + "; is somebody logged in? Run " + advice;
 }
 
 /// The tool's answer as JSON; if it gave none, `why` says so.

@@ -34,6 +34,7 @@ namespace pqmint {
 namespace {
 
 constexpr size_t kMaxOutput = 1 << 20;
+constexpr size_t kMaxComplaint = 16 << 10;
 /// A program that leaves something running behind keeps its stdout open. What it wrote itself is there by then.
 constexpr std::chrono::milliseconds kGrace{100};
 
@@ -167,6 +168,7 @@ struct Launch {
   const char* folder;  // null: the host's
   int null_fd;
   int output_fd;
+  int error_fd;
   int status_fd;
 };
 
@@ -208,7 +210,7 @@ void set_default(int signal) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // The numbers are all above 2: see move_up().
   const bool is_placed = dup2(launch.null_fd, 0) == 0 && dup2(launch.output_fd, 1) == 1 &&
-                         dup2(launch.null_fd, 2) == 2 &&
+                         dup2(launch.error_fd, 2) == 2 &&
                          (launch.status_fd == 3 || dup3(launch.status_fd, 3, O_CLOEXEC) == 3);
   if (!is_placed) {  // else the credential would go where the host writes
     report(launch.status_fd, kNotExecuted);
@@ -292,6 +294,16 @@ bool read_some(int fd, std::vector<char>& out, size_t& size) {
   return count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
+/// Keeps what there is to read as long as there is room, and throws the rest away: the program must not wait for a
+/// reader. False at the end of the stream.
+bool read_complaint(int fd, std::vector<char>& out, size_t& size) {
+  if (size < out.size()) return read_some(fd, out, size);
+  char rest[4096];
+  const ssize_t count = read(fd, rest, sizeof rest);
+  explicit_bzero(rest, sizeof rest);
+  return count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
 /// Whether `pqmint` is a word of it, or the last part of a path: `sh -c '/opt/bin/pqmint token'`.
 bool runs_pqmint(std::string_view word) {
   constexpr std::string_view kName = "pqmint";
@@ -355,11 +367,15 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
 
   std::vector<std::string> words(argv), variables = environment_for(more);
   const std::vector<char*> word_list = pointers(words), variable_list = pointers(variables);
-  Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, status_in, status_out;
-  if (!move_up(null) || !open_pipe(output_in, output_out) || !open_pipe(status_in, status_out)) return outcome;
+  Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, error_in, error_out, status_in,
+      status_out;
+  if (!move_up(null) || !open_pipe(output_in, output_out) || !open_pipe(error_in, error_out) ||
+      !open_pipe(status_in, status_out)) {
+    return outcome;
+  }
   const Launch launch = {path.c_str(), word_list.data(), variable_list.data(), folder == Folder::kRoot ? "/" : nullptr,
-                         null.get(),   output_out.get(), status_out.get()};
-  std::vector<char> bytes(kMaxOutput + 1);
+                         null.get(),   output_out.get(), error_out.get(),      status_out.get()};
+  std::vector<char> bytes(kMaxOutput + 1), complaint(kMaxComplaint);
 
   LogLine line(LogLevel::kDebug, "program");
   line.with("path", path.c_str());
@@ -373,16 +389,20 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
   if (keeper < 0) return outcome;
   const pid_t pid = static_cast<pid_t>(keeper);
   output_out.reset();
+  error_out.reset();
   status_out.reset();
 
   outcome.fault = ChildOutcome::Fault::kTimeout;
   Deadline end = deadline;
-  size_t size = 0;
-  bool is_open = true, has_ended = false;
+  size_t size = 0, complaint_size = 0;
+  bool is_open = true, is_complaining = true, has_ended = false;
   int status = kNoProgram;
   while ((is_open || !has_ended) && !end.over()) {
-    pollfd waiting[] = {{is_open ? output_in.get() : -1, POLLIN, 0}, {has_ended ? -1 : status_in.get(), POLLIN, 0}};
-    if (poll(waiting, 2, static_cast<int>(end.left().count())) < 0) continue;
+    pollfd waiting[] = {{is_open ? output_in.get() : -1, POLLIN, 0},
+                        {has_ended ? -1 : status_in.get(), POLLIN, 0},
+                        {is_complaining ? error_in.get() : -1, POLLIN, 0}};
+    if (poll(waiting, 3, static_cast<int>(end.left().count())) < 0) continue;
+    if (waiting[2].revents != 0) is_complaining = read_complaint(error_in.get(), complaint, complaint_size);
     if (waiting[0].revents != 0) is_open = read_some(output_in.get(), bytes, size);
     if (size > kMaxOutput) {
       outcome.fault = ChildOutcome::Fault::kTooMuch;
@@ -402,7 +422,12 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
                                              : ChildOutcome::Fault::kNone;
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     outcome.output = Secret(std::string_view(bytes.data(), size));
+    // What it said at last may have come together with its end.
+    pollfd rest = {is_complaining ? error_in.get() : -1, POLLIN, 0};
+    if (poll(&rest, 1, 0) > 0) read_complaint(error_in.get(), complaint, complaint_size);
+    outcome.complaint = Secret(std::string_view(complaint.data(), complaint_size));
   }
+  explicit_bzero(complaint.data(), complaint.size());
   line.took().with("status", outcome.status).with("bytes", static_cast<int64_t>(size));
   explicit_bzero(bytes.data(), bytes.size());
   return outcome;

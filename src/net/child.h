@@ -18,7 +18,8 @@ struct ChildOutcome {
   enum class Fault : uint8_t { kNone, kNotFound, kNotExecutable, kTimeout, kTooMuch, kNoProcess, kTooDeep };
   Fault fault = Fault::kNone;
   int status = 0;  // exit status, or 128 + signal
-  Secret output;   // stdout
+  Secret output;     // stdout
+  Secret complaint;  // the first 16 KiB of stderr: to be searched for what is known, never to be shown
 
   /// "exit status 3", "was killed by signal 9", "was not done after its time": what became of it, without its output.
   std::string description() const;
@@ -31,7 +32,7 @@ struct ChildOutcome {
 /// by itself start in "/", where nobody can leave a file for them to find.
 enum class Folder : uint8_t { kHosts, kRoot };
 
-/// Runs `argv` to its end: found by PATH, with nothing on stdin and nobody to read its stderr, which may hold secrets.
+/// Runs `argv` to its end: found by PATH, with nothing on stdin.
 /// Its environment is the host's own, all of it but for our preload and stand-in, and token specs in PGPASSWORD and
 /// PGPASSFILE; `more` are variables (NAME=value) beside or in place of those. PQMINT_DEPTH counts how many such
 /// programs stand above one another, and the fifth is not started. Killed with all that it has started at the deadline,

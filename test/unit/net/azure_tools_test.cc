@@ -146,6 +146,33 @@ TEST_F(AzureTools, WhatIsNotThereOrNotLoggedInIsAbsent) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(2000));
 }
 
+/// az says on stderr what is wrong and what to run; anything may stand beside it.
+TEST_F(AzureTools, WhatAzAdvisesIsPassedOn) {
+  const auto said = [&](const std::string& complaint) {
+    const std::string az = write("bin/az", "#!/bin/sh\ncat >&2 <<'END'\n" + complaint + "\nEND\nexit 1\n");
+    chmod(az.c_str(), 0700);
+    return told(fetch_azure_cli);
+  };
+  EXPECT_EQ(
+      said("ERROR: AADSTS700082: The refresh token has expired. s3cret\nTo re-authenticate, please run:\naz login "
+           "--scope https://ossrdbms-aad.database.windows.net/.default\n"),
+      "ABSENT az ended with exit status 1 and says AADSTS700082; run az login --scope "
+      "https://ossrdbms-aad.database.windows.net/.default");
+  EXPECT_EQ(said("Please run 'az login' to setup account."),
+            "ABSENT az ended with exit status 1; is somebody logged in? Run az login");
+  EXPECT_EQ(said("az login --scope eyJhbGciOi.eyJz.x"),
+            "ABSENT az ended with exit status 1; is somebody logged in? Run az login");
+  EXPECT_EQ(said("az login --tenant t; curl evil"),
+            "ABSENT az ended with exit status 1; is somebody logged in? Run az login");
+}
+
+/// A tool that complains without end is not made to wait for a reader, and costs no memory.
+TEST_F(AzureTools, AnEndlessComplaintHoldsNobodyUp) {
+  const std::string az = write("bin/az", "#!/bin/sh\nhead -c 5000000 /dev/zero >&2\nexit 3\n");
+  chmod(az.c_str(), 0700);
+  EXPECT_TRUE(contains(told(fetch_azure_cli), "ABSENT az ended with exit status 3"));
+}
+
 TEST_F(AzureTools, WhatAToolSaysOfEntraIsSearchable) {
   tool("azd", R"({"type":"consoleMessage","data":{"message":"AADSTS70043: s3cret eyJhbGciOi.eyJz.x"}})", 1);
   EXPECT_EQ(told(fetch_azure_developer_cli),
