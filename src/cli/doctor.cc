@@ -161,8 +161,8 @@ Verdict judge_native(const char* path, const ElfFile& file, const char* library_
             "by the preload, should it bring a libpq of its own: it opens libraries at run time, and the system "
             "has no libpq.so.5 (apt-get install libpq5)"};
   }
-  return {true,
-          "by the stand-in, should it load libpq (" + real_path(libpq.get()) + "): it opens libraries at run time"};
+  return {true, "by the preload, or by the stand-in where it looks past that, should it load libpq (" +
+                    real_path(libpq.get()) + "): it opens libraries at run time"};
 }
 
 Verdict judge(const char* path) {

@@ -69,6 +69,7 @@ Claims::Claims(Claims&& other) noexcept
     : claims_(std::move(other.claims_)),
       count_(std::exchange(other.count_, 0)),
       password_must_go_(other.password_must_go_),
+      password_file_must_go_(other.password_file_must_go_),
       strays_(other.strays_) {}
 
 Claims::~Claims() {
@@ -114,6 +115,12 @@ void Claims::decide_by_password_file(const Libpq& libpq, const Target& target) {
       take_by_name(target, i);
     }
   }
+  bool has_spec = false, has_password = false;
+  for (size_t i = 0; i < count_; ++i) {
+    has_spec |= claims_[i].spec != nullptr;
+    has_password |= claims_[i].password != nullptr;
+  }
+  password_file_must_go_ = has_spec && !any() && !has_password;
 }
 
 void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target, const char* token) {

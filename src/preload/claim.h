@@ -49,6 +49,8 @@ class Claims {
 
   /// A `pqmint:off` stands where the password should: it must not be sent as one.
   bool password_must_go() const { return password_must_go_; }
+  /// The same of the password file's: it has no password for any of the hosts.
+  bool password_file_must_go() const { return password_file_must_go_; }
   /// One of our tokens is about to be sent to a host that it was not made for.
   bool strays() const { return strays_; }
 
@@ -60,6 +62,7 @@ class Claims {
   Array<Claim> claims_;
   size_t count_ = 0;
   bool password_must_go_ = false;
+  bool password_file_must_go_ = false;
   bool strays_ = false;
 };
 

@@ -209,9 +209,9 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
 }
 
 // `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it.
-PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Call& call) {
-  const Setting no_password = {"password", ""};
-  Text conninfo = conninfo_of(target.options(), &no_password, 1);
+PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Claims& claims, const Call& call) {
+  const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}};
+  Text conninfo = conninfo_of(target.options(), overrides, claims.password_file_must_go() ? 2 : 1);
   return conninfo ? call_with(libpq, conninfo.get(), call.blocking) : call.plain(libpq);
 }
 
@@ -243,7 +243,7 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   Claims claims;
   if (!claims.decide(libpq, target)) return call.plain(libpq);
   const bool minting = claims.any() || claims.strays();
-  if (!minting && !claims.password_must_go()) {
+  if (!minting && !claims.password_must_go() && !claims.password_file_must_go()) {
     LogLine(LogLevel::kDebug, "left-alone")
         .with("host", target.option("host"))
         .with("hostaddr", target.option("hostaddr"));
@@ -251,7 +251,7 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   }
 
   if (!target.complete(libpq, call)) return call.plain(libpq);
-  if (!minting) return connect_without_spec(libpq, target, call);
+  if (!minting) return connect_without_spec(libpq, target, claims, call);
 
   const bool strays = claims.strays();
   const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, call);

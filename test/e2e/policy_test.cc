@@ -81,6 +81,9 @@ TEST_F(Policy, OffMeansOff) {
   expect_contains(client.say({"connectdb", good_ + "password=pqmint:off"}), "no password supplied");
   client.say({"setenv", "PGPASSFILE", pgpass("*:*:*:plain:plainpw\n")});
   EXPECT_EQ(client.say({"connectdb", server_.conninfo(kWriter, "plain", "password=pqmint:off")}), "OK");
+  client.say({"setenv", "PGPASSFILE", pgpass("*:*:*:*:pqmint\\:off\n")});
+  expect_contains(client.say({"connectdb", good_}), "no password supplied");
+  client.say({"unsetenv", "PGPASSFILE"});
   client.say({"setenv", "PQMINT", "off"});
   expect_contains(client.say({"connectdb", good_}), "no password supplied");
 }
