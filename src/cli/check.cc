@@ -136,18 +136,22 @@ Json::Value describe(const Inquiry& inquiry) {
   return out;
 }
 
+template <typename F>
+F* function(void* handle, const char* name) {
+  return reinterpret_cast<F*>(dlsym(handle, name));
+}
+
 // Logs in for real and says who answered.
 Json::Value try_login(const Libpq& libpq, const char* conninfo) {
   Dl_info object;
   dladdr(reinterpret_cast<void*>(libpq.connectdb), &object);
   void* handle = dlopen(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-  const auto find = [&]<typename F>(F*, const char* name) { return reinterpret_cast<F*>(dlsym(handle, name)); };
-  const auto exec = find(&PQexec, "PQexec");
-  const auto get_value = find(&PQgetvalue, "PQgetvalue");
-  const auto tuples = find(&PQntuples, "PQntuples");
-  const auto clear = find(&PQclear, "PQclear");
-  const auto parameter = find(&PQparameterStatus, "PQparameterStatus");
-  const auto ssl = find(&PQsslAttribute, "PQsslAttribute");
+  const auto exec = function<decltype(PQexec)>(handle, "PQexec");
+  const auto get_value = function<decltype(PQgetvalue)>(handle, "PQgetvalue");
+  const auto tuples = function<decltype(PQntuples)>(handle, "PQntuples");
+  const auto clear = function<decltype(PQclear)>(handle, "PQclear");
+  const auto parameter = function<decltype(PQparameterStatus)>(handle, "PQparameterStatus");
+  const auto ssl = function<decltype(PQsslAttribute)>(handle, "PQsslAttribute");
 
   const ConninfoCall asked(conninfo);
   PGconn* conn = connect(libpq, asked.call);
