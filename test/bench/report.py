@@ -45,7 +45,7 @@ def plot(path, title, rows, unit, goal=None, logarithmic=False, zero=None):
     spans = [span for _, *both in rows for span in both if span]
     marks = [mark for mark in (zero, goal) if mark is not None]
     low, high = (pick([*marks, *(edge for span in spans for edge in span)]) for pick in (min, max))
-    left, right, line, top = 330, 860, 30, 56
+    left, right, line, top = 440, 960, 30, 56
     bottom = top + line * len(rows)
     if logarithmic:
         steps = [10.0**i for i in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
@@ -61,7 +61,7 @@ def plot(path, title, rows, unit, goal=None, logarithmic=False, zero=None):
     def vertical(value, style):
         return f'<line x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{top - 8}" y2="{bottom}" {style}/>'
 
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="960" height="{bottom + 50}" font-family="sans-serif" '
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="1060" height="{bottom + 50}" font-family="sans-serif" '
            'font-size="13">', '<!-- SPDX-License-Identifier: PostgreSQL -->',
            '<rect width="100%" height="100%" fill="white"/>',
            f'<text x="16" y="26" font-size="16" font-weight="bold">{html.escape(title)}</text>']

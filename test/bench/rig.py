@@ -45,11 +45,10 @@ def output(*command, **options):
     return done.stdout
 
 
-def as_server(*words):
-    """PostgreSQL and PgBouncer refuse to be root; the test server is somebody else then."""
-    if os.getuid() != 0:
-        return [*words]
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *words]
+def free_port():
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return any_port.getsockname()[1]
 
 
 class Rig:
@@ -108,6 +107,13 @@ class Rig:
 
     def run(self, *command, **variables):
         return output(*command, env=self.environment | {name: str(value) for name, value in variables.items()})
+
+    def as_server(self, *words):
+        """PostgreSQL and PgBouncer refuse to be root; the test server is somebody else then, whose key it is."""
+        if os.getuid() != 0:
+            return [*words]
+        key = os.stat(self.server["PQMINT_TEST_KEY"])
+        return ["setpriv", f"--reuid={key.st_uid}", f"--regid={key.st_gid}", "--clear-groups", *words]
 
     def restart(self):
         self.manage("restart")
