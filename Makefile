@@ -27,7 +27,7 @@ demo: deps build
 
 # Into build/bench: report.md, results.csv and plots. BENCH_ROUNDS sets how many rounds.
 bench: deps build
-	@scripts/install-packages bench
+	-@scripts/install-packages bench
 	@test/bench/run $(BUILD)
 
 lint:
