@@ -33,7 +33,9 @@ test-clients: deps build
 demo: deps build
 	@test/server/demo $(BUILD)
 
+# Into build/bench: report.md, results.csv and plots. BENCH_ROUNDS sets how many rounds.
 bench: deps build
+	-@scripts/install-packages bench
 	@test/bench/run $(BUILD)
 
 fuzz:

@@ -61,13 +61,15 @@ Context begin_hash() {
   return EVP_DigestInit_ex2(context.get(), digest, nullptr) == 1 ? std::move(context) : nullptr;
 }
 
-bool hash(std::initializer_list<std::string_view> parts, Digest& out) {
-  const Context context = begin_hash();
-  if (!context) return false;
+/// In `context`, whatever was done in it before: a signature has several hashes, and a new context for each would cost
+/// as much as two of their blocks.
+bool hash(EVP_MD_CTX* context, std::initializer_list<std::string_view> parts, Digest& out) {
+  const EVP_MD* digest = sha256();
+  if (context == nullptr || digest == nullptr || EVP_DigestInit_ex2(context, digest, nullptr) != 1) return false;
   for (const std::string_view part : parts) {
-    if (!update(context.get(), part)) return false;
+    if (!update(context, part)) return false;
   }
-  return EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1;
+  return EVP_DigestFinal_ex(context, out.data(), nullptr) == 1;
 }
 
 /// HMAC-SHA256 (RFC 2104) under one key, held as the states of the two hashes after their first
@@ -81,7 +83,7 @@ class HmacKey {
     if (key.size() <= kBlockSize) {
       memcpy(block, key.data(), key.size());
     } else {
-      good = hash({key}, short_key);
+      good = hash(Context(EVP_MD_CTX_new()).get(), {key}, short_key);
       memcpy(block, short_key.data(), kDigestSize);
     }
     auto made = std::make_shared<HmacKey>();
@@ -91,15 +93,13 @@ class HmacKey {
     return good ? made : nullptr;
   }
 
-  bool sign(std::initializer_list<std::string_view> parts, Digest& out) const {
-    const Context context(EVP_MD_CTX_new());
-    if (!context || EVP_MD_CTX_copy_ex(context.get(), inner_.get()) != 1) return false;
+  bool sign(EVP_MD_CTX* context, std::initializer_list<std::string_view> parts, Digest& out) const {
+    if (EVP_MD_CTX_copy_ex(context, inner_.get()) != 1) return false;
     for (const std::string_view part : parts) {
-      if (!update(context.get(), part)) return false;
+      if (!update(context, part)) return false;
     }
-    return EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1 &&
-           EVP_MD_CTX_copy_ex(context.get(), outer_.get()) == 1 && update(context.get(), bytes_of(out)) &&
-           EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1;
+    return EVP_DigestFinal_ex(context, out.data(), nullptr) == 1 && EVP_MD_CTX_copy_ex(context, outer_.get()) == 1 &&
+           update(context, bytes_of(out)) && EVP_DigestFinal_ex(context, out.data(), nullptr) == 1;
   }
 
  private:
@@ -118,7 +118,7 @@ class HmacKey {
 
 /// "AWS4" + secret -> day -> region -> service -> "aws4_request": each step's HMAC is the key of
 /// the next.
-std::shared_ptr<const HmacKey> derive(const SigningScope& scope, const Secret& secret) {
+std::shared_ptr<const HmacKey> derive(EVP_MD_CTX* context, const SigningScope& scope, const Secret& secret) {
   std::string first;
   first.reserve(4 + secret.size());  // at once, so that no shorter copy stays behind in freed memory
   first.append("AWS4").append(secret.reveal());
@@ -127,7 +127,7 @@ std::shared_ptr<const HmacKey> derive(const SigningScope& scope, const Secret& s
   Digest step;
   constexpr std::string_view kTermination = "aws4_request";
   for (const auto name : {scope.day(), scope.region(), scope.service(), kTermination}) {
-    if (key) key = key->sign({name}, step) ? HmacKey::make(bytes_of(step)) : nullptr;
+    if (key) key = key->sign(context, {name}, step) ? HmacKey::make(bytes_of(step)) : nullptr;
   }
   explicit_bzero(step.data(), step.size());
   return key;
@@ -135,26 +135,26 @@ std::shared_ptr<const HmacKey> derive(const SigningScope& scope, const Secret& s
 
 /// The derived key, from memory if it was needed before. Remembered under a digest, so that the
 /// secret itself is not.
-std::shared_ptr<const HmacKey> signing_key(const SigningScope& scope, const Secret& secret) {
+std::shared_ptr<const HmacKey> signing_key(EVP_MD_CTX* context, const SigningScope& scope, const Secret& secret) {
   constinit static SmallCache<Digest, HmacKey, kKeptKeys> kept;
   Digest name;
   // The NUL keeps scope and secret apart: neither a region nor a service can hold one.
-  if (!hash({scope.text(), {"", 1}, secret.reveal()}, name)) return nullptr;
+  if (!hash(context, {scope.text(), {"", 1}, secret.reveal()}, name)) return nullptr;
   std::shared_ptr<const HmacKey> key = kept.find(name);
   if (!key) {
-    key = derive(scope, secret);
+    key = derive(context, scope, secret);
     if (key) kept.put(name, key);
   }
   return key;
 }
 
+// Appending digit by digit would cost as much as hashing a block does.
 std::string hex(const Digest& digest) {
   constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(2 * kDigestSize);
-  for (const unsigned char byte : digest) {
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
+  std::string out(2 * kDigestSize, '\0');
+  for (size_t i = 0; i < kDigestSize; ++i) {
+    out[2 * i] = kDigits[digest[i] >> 4];
+    out[2 * i + 1] = kDigits[digest[i] & 15];
   }
   return out;
 }
@@ -189,10 +189,12 @@ SigningScope::SigningScope(int64_t now, std::string_view region, std::string_vie
 std::string sign_request(std::initializer_list<std::string_view> canonical_request, const SigningScope& scope,
                          const Secret& secret) {
   Digest digest;
-  if (!hash(canonical_request, digest)) return {};
+  const Context context(EVP_MD_CTX_new());
+  if (!hash(context.get(), canonical_request, digest)) return {};
   const std::string request_hash = hex(digest);
-  const std::shared_ptr<const HmacKey> key = signing_key(scope, secret);
-  if (!key || !key->sign({kSigV4Algorithm, "\n", scope.time(), "\n", scope.text(), "\n", request_hash}, digest)) {
+  const std::shared_ptr<const HmacKey> key = signing_key(context.get(), scope, secret);
+  if (!key || !key->sign(context.get(), {kSigV4Algorithm, "\n", scope.time(), "\n", scope.text(), "\n", request_hash},
+                         digest)) {
     return {};
   }
   return hex(digest);

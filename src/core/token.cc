@@ -36,9 +36,10 @@ Secret presign(const Request& request, const Credentials& credentials, const Sig
   const std::string_view session_token = credentials.session_token.reveal();
 
   std::string token;
-  // All at once: growing would leave copies of the session token in freed memory.
-  token.reserve(kFixedText + request.shown_host.size() + (request.user ? percent_encoded_size(*request.user) : 0) +
-                percent_encoded_size(credentials.access_key_id) + percent_encoded_size(scope.text()) +
+  // All at once: growing would leave copies of the session token in freed memory. What is short gets the most that its
+  // encoding can take, three bytes for one.
+  const size_t short_texts = (request.user ? request.user->size() : 0) + credentials.access_key_id.size();
+  token.reserve(kFixedText + request.shown_host.size() + 3 * (short_texts + scope.text().size()) +
                 percent_encoded_size(session_token));
 
   token.append(request.shown_host).append("/?");

@@ -64,8 +64,16 @@ void* handle_of(const link_map* object) {
   return dlopen(object->l_name[0] ? object->l_name : nullptr, RTLD_LAZY | RTLD_NOLOAD);
 }
 
+// Where the object begins and ends that this is linked into, as the linker says it. dladdr() would walk the symbol
+// tables of two objects at every connect to say the same.
+extern "C" {
+extern const char kObjectBegin[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
+extern const char kObjectEnd[] __asm__("_end") __attribute__((visibility("hidden")));
+}
+
 bool is_ours(const void* address) {
-  return object_of(address) == object_of(reinterpret_cast<const void*>(&is_ours));
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  return at >= reinterpret_cast<uintptr_t>(kObjectBegin) && at < reinterpret_cast<uintptr_t>(kObjectEnd);
 }
 
 // What `scope` (a handle or RTLD_NEXT) binds the landmark to, unless that is ourselves.

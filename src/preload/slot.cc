@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <utility>
+
 namespace pqmint {
 namespace {
 
@@ -152,10 +154,12 @@ bool Slot::fill(const SlotLine* lines, size_t count) {
     at += kSlotPadding;
     *at++ = '\n';
   }
-  const size_t size = static_cast<size_t>(at - text.get());
+  size_ = static_cast<size_t>(at - text.get());
   seat_ = pool_.take();
-  bool filled = seat_ && seat_->make_ready() && write_all(seat_->fd, text.get(), size);
-  explicit_bzero(text.get(), size);
+  bool filled = seat_ && seat_->make_ready() && write_all(seat_->fd, text.get(), size_);
+  memset(text.get(), '#', size_);
+  if (size_ > 0) text.get()[size_ - 1] = '\n';
+  blank_ = std::move(text);
   if (filled) {
     snprintf(path_, sizeof path_, "/proc/self/fd/%d", seat_->fd);
     // libpq would go on without a password, in silence, if it could not open the path: better to know it here.
@@ -169,8 +173,10 @@ bool Slot::fill(const SlotLine* lines, size_t count) {
 Slot::~Slot() {
   if (!seat_) return;
   if (seat_->owner == getpid() && seat_->holds_our_file()) {
-    // An empty file is a password file without an entry: silent, whoever opens it later.
-    if (ftruncate(seat_->fd, 0) != 0) {
+    // A comment is a password file without an entry: silent, whoever opens it later. To cut the file off would cost
+    // three times as much, for its pages would be freed and made anew at the next connect; and they would be freed with
+    // the token in them.
+    if (!write_all(seat_->fd, blank_.get(), size_) && ftruncate(seat_->fd, 0) != 0) {
       // Cannot fail on a memfd of our own; if it did, the file would go with the process.
     }
   }

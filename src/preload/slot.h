@@ -24,11 +24,11 @@ struct SlotLine {
   const char* password;
 };
 
-/// A password file for one connect call, emptied when it goes. Thread-safe; each call has its own.
+/// A password file for one connect call, overwritten with a comment when it goes. Thread-safe; each call has its own.
 ///
 /// Descriptor numbers are never given back: PQcancelCreate (libpq 17) opens the path of an old connection again, and
 /// would warn on stderr if it found somebody else's file there. So they come from a pool, as large as the most connects
-/// that ever ran at once, and stand open and empty meanwhile.
+/// that ever ran at once, and stand open meanwhile, without a password in them.
 class Slot {
  public:
   Slot() = default;
@@ -48,6 +48,8 @@ class Slot {
   static Pool pool_;
 
   Seat* seat_ = nullptr;
+  Text blank_;  // what takes the place of the passwords, as long as they are
+  size_t size_ = 0;
   char path_[32] = {};
 };
 

@@ -106,8 +106,10 @@ Reply FakeEntra::answer(const Heard& heard) {
         sign(R"("aud":")" + audience + R"(","iss":"https://sts.windows.net/t/","iat":)" + std::to_string(now) +
              R"(,"nbf":)" + std::to_string(now) + R"(,"exp":)" + std::to_string(now + app.life) +
              R"(,"ver":"1.0","appid":")" + app.client_id + R"(",)" + app.claims);
-    return {200, R"({"token_type":"Bearer","expires_in":)" + std::to_string(std::max(app.life, 600L)) +
-                     R"(,"ext_expires_in":3599,"access_token":")" + token + R"("})"};
+    Reply reply = {200, R"({"token_type":"Bearer","expires_in":)" + std::to_string(std::max(app.life, 600L)) +
+                            R"(,"ext_expires_in":3599,"access_token":")" + token + R"("})"};
+    reply.delay = delay_;
+    return reply;
   }
   return refusal(400, "unauthorized_client", "700016",
                  "Application with identifier '" + form["client_id"] + "' was not found in the directory 'test'.");

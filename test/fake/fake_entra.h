@@ -2,6 +2,7 @@
 // Microsoft Entra's token endpoint on loopback: HTTPS with a certificate of the test's, real RS256 tokens.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,6 +28,8 @@ class FakeEntra {
   FakeEntra(const std::string& certificate, const std::string& key, const std::string& signing_key, int port = 0);
 
   void add(EntraApp app);
+  /// Before each answer, as the way to the real one would take. To be set before the first request.
+  void delay(std::chrono::milliseconds delay) { delay_ = delay; }
   int port() const { return server_->port(); }
   /// "https://localhost:PORT".
   std::string url() const { return "https://localhost:" + std::to_string(port()); }
@@ -38,6 +41,7 @@ class FakeEntra {
   Reply answer(const Heard& heard);
 
   std::string signing_key_;
+  std::chrono::milliseconds delay_{0};
   std::mutex mutex_;
   std::vector<EntraApp> apps_;
   std::unique_ptr<HttpServer> server_;
