@@ -17,7 +17,7 @@ namespace pqmint {
 struct ChildOutcome {
   enum class Fault : uint8_t { kNone, kNotFound, kNotExecutable, kTimeout, kTooMuch, kNoProcess, kTooDeep };
   Fault fault = Fault::kNone;
-  int status = 0;  // exit status, or 128 + signal
+  int status = 0;    // exit status, or 128 + signal
   Secret output;     // stdout
   Secret complaint;  // the first 16 KiB of stderr: to be searched for what is known, never to be shown
 
