@@ -18,6 +18,17 @@ namespace {
 
 using namespace pqmint;
 
+std::string real_path(const char* path) {
+  const Text real(realpath(path, nullptr));
+  return real ? real.get() : path;
+}
+
+// libpqmint.so, above the folder that this program lies in.
+std::string our_library() {
+  const std::string self = real_path("/proc/self/exe");
+  return self.substr(0, self.rfind('/', self.rfind('/') - 1)) + "/libpqmint.so";
+}
+
 struct Verdict {
   bool reached;
   std::string why;
@@ -98,11 +109,6 @@ bool is_daemon_that_cleans_its_environment(const char* path) {
   const std::string name = base_name(path);
   const std::string whole = path;
   return name == "postfix" || name == "dovecot" || whole.ends_with("/postfix/sbin/master");
-}
-
-std::string real_path(const char* path) {
-  const Text real(realpath(path, nullptr));
-  return real ? real.get() : path;
 }
 
 // Whether anything in the tree but the C library itself opens libraries at run time.
@@ -212,7 +218,10 @@ int doctor_command(int argc, char** argv) {
   Verdict verdict = judge(program.binary.get());
   if (verdict.reached && is_daemon_that_cleans_its_environment(program.binary.get())) {
     verdict.why +=
-        "; name LD_PRELOAD, LD_LIBRARY_PATH and the AWS_*, AZURE_* and PG* variables in its import_environment";
+        "; name LD_PRELOAD, LD_LIBRARY_PATH and the AWS_*, AZURE_* and PG* variables in its import_environment, or "
+        "have "
+        "its program that connects load the library by itself: patchelf --add-needed " +
+        our_library() + " PROGRAM";
   }
   if (verdict.reached && std::strcmp(base_name(program.binary.get()), "postgres") == 0) {
     verdict.why += "; inside a server only a token spec in the user mapping or conninfo is answered";

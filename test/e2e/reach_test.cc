@@ -235,6 +235,10 @@ TEST_F(Doctor, KnowsWhoIsReached) {
   write_file(script, "#!/bin/sh\npsql\n", 0755);
   expect(script, 0, "the programs that it starts");
   expect(std::string(kBin) + "postgres", 0, "only a token spec");
+  const std::string daemon = environment_.home() + "/dovecot";
+  fs::copy_file(kPsql, daemon);
+  expect(daemon, 0, "import_environment");
+  expect(daemon, 0, "patchelf --add-needed " + fs::canonical(installed_ + "/lib/libpqmint.so").string() + " PROGRAM");
 }
 
 TEST_F(Doctor, KnowsWhoIsNotAndWhatToDoInstead) {
