@@ -165,13 +165,25 @@ TEST_F(Reach, TheCommandWorksInsideOfARun) {
   EXPECT_EQ(count(token.out, "X-Amz-Signature="), 1U) << token.err;
 }
 
+// Started by a user without rights: root has /run for its folders of links.
 class ReachFromABlankPath : public Reach {
  protected:
+  static constexpr unsigned kNobody = 65534;
+
   ReachFromABlankPath() {
     const std::string place = environment_.home() + "/with blanks: and more";
     fs::copy(stage(), place, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     installed_ = place;
+    if (geteuid() == 0) run({"chown", "-R", std::to_string(kNobody), environment_.home()}, Environment());
   }
+  Outcome run_through(std::vector<std::string> words) {
+    words.insert(words.begin(), {installed_ + "/bin/pqmint", "run"});
+    if (geteuid() == 0) {
+      words.insert(words.begin(), {"setpriv", "--reuid=" + std::to_string(kNobody), "--clear-groups"});
+    }
+    return run(words, environment_);
+  }
+  std::string preloaded() { return run_through({"/bin/sh", "-c", "cd /; echo $LD_PRELOAD; cat $LD_PRELOAD >&-"}).out; }
   std::string links() const { return environment_.home() + "/pqmint"; }
 };
 
@@ -187,22 +199,40 @@ TEST_F(ReachFromABlankPath, OnlyAFolderOfOurOwnIsTrusted) {
   const std::string trap = environment_.home() + "/trap";
   fs::create_directory(trap);
   chmod(trap.c_str(), 01777);
-  const std::string bait = trap + "/pqmint-" + std::to_string(geteuid());
+  const std::string bait = trap + "/pqmint-" + std::to_string(kNobody);
   fs::create_directory(bait);
-  ASSERT_EQ(chown(bait.c_str(), 65534, 65534), 0);
-  ASSERT_EQ(chown(environment_.home().c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chown(bait.c_str(), 0, 0), 0);
   environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait);
-  const Outcome preload = run_through({"/bin/sh", "-c", "echo $LD_PRELOAD"});
-  EXPECT_FALSE(has(preload.out, bait)) << preload.out;
-  EXPECT_TRUE(has(preload.out, "libpqmint.so")) << preload.err;
+  const std::string preload = preloaded();
+  EXPECT_FALSE(has(preload, bait + "/")) << preload;
+  EXPECT_TRUE(has(preload, trap + "/pqmint-") && has(preload, "libpqmint.so")) << preload;
 }
 
-TEST_F(ReachFromABlankPath, WithoutARoomForLinksItSaysSo) {
-  if (geteuid() == 0) GTEST_SKIP() << "root has /run";
-  environment_.set("TMPDIR", "/proc").unset("XDG_RUNTIME_DIR");
-  const Outcome outcome = run_through({"/bin/true"});
-  EXPECT_EQ(outcome.status, 126);
-  EXPECT_TRUE(has(outcome.err, "cannot be preloaded")) << outcome.err;
+TEST_F(ReachFromABlankPath, ATmpdirThatCannotServeIsPassedOver) {
+  environment_.unset("XDG_RUNTIME_DIR");
+  const std::string blank = environment_.home() + "/with blanks: and more";
+  for (const std::string& bad : {std::string("/proc"), std::string("."), blank}) {
+    environment_.set("TMPDIR", bad);
+    const std::string preload = preloaded();
+    EXPECT_TRUE(preload.starts_with("/tmp/pqmint-") && has(preload, "libpqmint.so")) << bad << ": " << preload;
+    fs::remove_all(fs::path(preload).parent_path());
+  }
+  for (const auto& entry : fs::directory_iterator(blank)) {
+    EXPECT_FALSE(has(entry.path().filename(), "pqmint-")) << entry.path();
+  }
+}
+
+// A daemon that root starts becomes another user, who cannot enter /run/user/0, and whose umask was root's.
+TEST_F(ReachFromABlankPath, ADaemonsUserCanEnterRootsFolderOfLinks) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root becomes another user";
+  const std::string own = environment_.home() + "/of-root";
+  ASSERT_EQ(mkdir(own.c_str(), 0700), 0);
+  environment_.set("XDG_RUNTIME_DIR", own);
+  const Outcome daemon = pqmint(
+      {"run", "setpriv", "--reuid=" + std::to_string(kNobody), "--clear-groups", "/bin/sh", "-c", "echo $LD_PRELOAD"});
+  EXPECT_TRUE(daemon.out.starts_with("/run/pqmint/")) << daemon.out;
+  EXPECT_EQ(daemon.err, "");
+  fs::remove_all(fs::path(daemon.out).parent_path());
 }
 
 class Doctor : public Reach {
