@@ -264,6 +264,10 @@ TEST_F(Doctor, KnowsWhoIsReached) {
   expect(script, 0, "a script for /usr/bin/python3");
   write_file(script, "#!/bin/sh\npsql\n", 0755);
   expect(script, 0, "the programs that it starts");
+  write_file(script, "#!/bin/sh\n# Once: exec /bin/true\nexec " + std::string(kPsql) + " \"$@\"\n", 0755);
+  expect(script, 0, std::string("a wrapper of ") + kPsql);
+  write_file(script, "#!/usr/bin/python3\n'''Start it by\nexec /bin/true\n'''\nprint(1)\n", 0755);
+  expect(script, 0, "a script for /usr/bin/python3");
   expect(std::string(kBin) + "postgres", 0, "only a token spec");
 }
 
