@@ -309,6 +309,27 @@ TEST_F(Doctor, RefusesWhatItCannotAnswer) {
   EXPECT_EQ(pqmint({"doctor", endless}).status, 1);
 }
 
+// Libraries that need each other, each found by a longer name for the same place.
+TEST_F(Doctor, FindsItsWayOutOfARing) {
+  const std::string ring = environment_.home() + "/ring", program = psql_with("rpath", "$ORIGIN/ring");
+  fs::create_directory(ring);
+  constexpr int kMembers = 6;
+  const auto name = [](int member) { return "ring" + std::to_string(member) + ".so"; };
+  const auto patch = [](std::vector<std::string> argv) {
+    argv.insert(argv.begin(), "patchelf");
+    ASSERT_EQ(run(argv, Environment()).status, 0);
+  };
+  for (int member = 0; member < kMembers; ++member) {
+    const std::string path = ring + "/" + name(member);
+    fs::copy_file(built("test/e2e/liblater_at_fork.so"), path);
+    for (int other = 0; other < kMembers; ++other) patch({"--add-needed", name(other), path});
+    patch({"--force-rpath", "--set-rpath", "$ORIGIN/../ring", path});
+  }
+  patch({"--add-needed", name(0), program});
+  const Outcome outcome = run({"timeout", "10", installed_ + "/bin/pqmint", "doctor", program}, environment_);
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+}
+
 // The loader is asked what it would do, and the walk through the files must say the same.
 TEST_F(Doctor, FindsTheLibpqThatTheLoaderFinds) {
   for (const std::string program :
