@@ -162,6 +162,13 @@ bool find_or_make(const Links& links, Path& folder) {
   if (given(runtime) && *runtime == '/' && is_private(runtime) &&
       find_or_make(links, Path(runtime, "/pqmint").text, folder))
     return true;
+  // What is cleared of old files is no good place: what a program loads next could by then be anybody's.
+  const char* home = getenv("HOME");
+  if (given(home) && *home == '/' && is_private(home)) {
+    const Path cache(home, "/.cache");
+    mkdir(cache.text, 0700);
+    if (is_private(cache.text) && find_or_make(links, Path(cache.text, "/pqmint").text, folder)) return true;
+  }
   char user[16];
   snprintf(user, sizeof user, "%u", static_cast<unsigned>(geteuid()));
   for (const char* temporary : {static_cast<const char*>(getenv("TMPDIR")), "/tmp"}) {

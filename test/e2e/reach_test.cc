@@ -202,14 +202,14 @@ TEST_F(ReachFromABlankPath, OnlyAFolderOfOurOwnIsTrusted) {
   const std::string bait = trap + "/pqmint-" + std::to_string(kNobody);
   fs::create_directory(bait);
   ASSERT_EQ(chown(bait.c_str(), 0, 0), 0);
-  environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait);
+  environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait).set("HOME", bait);
   const std::string preload = preloaded();
   EXPECT_FALSE(has(preload, bait + "/")) << preload;
   EXPECT_TRUE(has(preload, trap + "/pqmint-") && has(preload, "libpqmint.so")) << preload;
 }
 
 TEST_F(ReachFromABlankPath, ATmpdirThatCannotServeIsPassedOver) {
-  environment_.unset("XDG_RUNTIME_DIR");
+  environment_.unset("XDG_RUNTIME_DIR").set("HOME", "/nonexistent");
   const std::string blank = environment_.home() + "/with blanks: and more";
   for (const std::string& bad : {std::string("/proc"), std::string("."), blank}) {
     environment_.set("TMPDIR", bad);
@@ -220,6 +220,12 @@ TEST_F(ReachFromABlankPath, ATmpdirThatCannotServeIsPassedOver) {
   for (const auto& entry : fs::directory_iterator(blank)) {
     EXPECT_FALSE(has(entry.path().filename(), "pqmint-")) << entry.path();
   }
+}
+
+TEST_F(ReachFromABlankPath, AHomeIsBetterThanAPlaceThatIsSwept) {
+  environment_.unset("XDG_RUNTIME_DIR");
+  const std::string preload = preloaded();
+  EXPECT_TRUE(preload.starts_with(environment_.home() + "/.cache/pqmint/")) << preload;
 }
 
 // A daemon that root starts becomes another user, who cannot enter /run/user/0, and whose umask was root's.
