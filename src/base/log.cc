@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,18 @@ void write_line(const char* text, size_t length) {
                      ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600)
                      : STDERR_FILENO;
   if (fd < 0) return;
-  if (write(fd, text, length) < 0) {
-    // A full disk: a log that cannot be written is no reason to fail a connection.
+  // A log that cannot be written (a full disk, a pipe that nobody reads any more) is no reason to fail a connection,
+  // let alone to end the program.
+  sigset_t pipe, before, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  sigpending(&pending);
+  if (write(fd, text, length) < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE)) {
+    constexpr timespec kNow = {};
+    sigtimedwait(&pipe, nullptr, &kNow);
   }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (is_named) close(fd);
 }
 

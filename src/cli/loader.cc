@@ -117,9 +117,11 @@ LoadedTree::LoadedTree(const char* program, const char* library_path, Extent ext
   add(Text(realpath(program, nullptr)), nullptr, FoundBy::kName);
   for (const Object* object = first_; object; object = object->next) {
     for (size_t i = 0; const char* name = object->file.needed(i); ++i) {
+      // The loader looks a name up once, whoever needs it.
+      if (has(base_name(name))) continue;
       FoundBy by;
       Text path = find(name, object, by);
-      if (path && !has(path.get())) add(std::move(path), object, by);
+      add(std::move(path), object, by);
       if (extent == Extent::kUpToLibpq && is_libpq(last_)) return;
     }
   }
@@ -142,9 +144,9 @@ void LoadedTree::add(Text path, const Object* parent, FoundBy by) {
   last_ = object;
 }
 
-bool LoadedTree::has(const char* path) const {
+bool LoadedTree::has(const char* name) const {
   for (const Object* object = first_; object; object = object->next) {
-    if (strcmp(object->path.get(), path) == 0) return true;
+    if (object->needed_by && strcmp(base_name(object->path.get()), name) == 0) return true;
   }
   return false;
 }

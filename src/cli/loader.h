@@ -47,7 +47,7 @@ class LoadedTree {
  private:
   Text find(const char* name, const Object* by, FoundBy& found_by) const;
   void add(Text path, const Object* parent, FoundBy by);
-  bool has(const char* path) const;
+  bool has(const char* name) const;
 
   Text find_in_cache(const char* name) const;
 

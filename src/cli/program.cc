@@ -46,22 +46,32 @@ Text behind_pg_wrapper(const char* path) {
   return newest;
 }
 
-// `exec /opt/pg/bin/psql "$@"` in a shell script.
+// `exec /opt/pg/bin/psql "$@"` in a shell script, outside of its comments.
 Text behind_exec(const ElfFile& script) {
   constexpr char kExec[] = "exec ";
   const char* end = script.bytes() + script.size();
   for (const char* at = script.bytes(); (at = static_cast<const char*>(memmem(at, static_cast<size_t>(end - at), kExec,
                                                                               sizeof kExec - 1))) != nullptr;) {
     const bool begins_a_word = strchr("\n\t ;&|", at[-1]) != nullptr;  // "#!" stands before it at least
+    const char* line = at;
+    while (line > script.bytes() && line[-1] != '\n') --line;
+    const bool is_comment = line[strspn(line, " \t")] == '#';
     at += sizeof kExec - 1;
     while (at < end && strchr(" \t'\"", *at)) ++at;
-    if (!begins_a_word || at == end || *at != '/') continue;
+    if (!begins_a_word || is_comment || at == end || *at != '/') continue;
     const char* stop = at;
     while (stop < end && !strchr(" \t\n'\";", *stop)) ++stop;
     Text path(strndup(at, static_cast<size_t>(stop - at)));
     if (path && is_program(path.get())) return path;
   }
   return nullptr;
+}
+
+bool is_shell(const char* interpreter) {
+  for (const char* name : {"sh", "bash", "dash", "ksh", "mksh", "zsh", "ash", "busybox"}) {
+    if (strcmp(base_name(interpreter), name) == 0) return true;
+  }
+  return false;
 }
 
 // "#!/usr/bin/perl -w" and "#!/usr/bin/env -S python3 -u": the interpreter.
@@ -108,10 +118,11 @@ Program behind(const char* path) {
       program.binary = std::move(at);
       return program;
     }
+    Text interpreter = interpreter_of(file);
     Text next = behind_pg_wrapper(at.get());
-    if (!next) next = behind_exec(file);
+    if (!next && interpreter && is_shell(interpreter.get())) next = behind_exec(file);
     program.way = next ? Program::Way::kWrapper : Program::Way::kInterpreter;
-    at = next ? std::move(next) : interpreter_of(file);
+    at = next ? std::move(next) : std::move(interpreter);
   }
   return program;
 }

@@ -87,6 +87,11 @@ bool is_private(const char* folder) {
          (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+// For all to enter, whatever the umask: programs change their user.
+bool make_folder(const char* path) {
+  return mkdir(path, 0755) == 0 && chmod(path, 0755) == 0;
+}
+
 bool leads_to(const char* link, const char* target) {
   char found[PATH_MAX];
   const ssize_t length = readlink(link, found, sizeof found);
@@ -111,7 +116,7 @@ struct Links {
            all(folder, [](const Path& link, const Path& target) { return leads_to(link.text, target.text); });
   }
   bool make_in(const char* folder) const {
-    return mkdir(Path(folder, "/pqmint").text, 0755) == 0 &&
+    return make_folder(Path(folder, "/pqmint").text) &&
            all(folder, [](const Path& link, const Path& target) { return symlink(target.text, link.text) == 0; });
   }
   void remove_from(const char* folder) const {
@@ -131,7 +136,7 @@ struct Links {
 
 bool find_or_make(const Links& links, const char* base, Path& folder) {
   if (!can_stand_in_a_list(base)) return false;
-  if (mkdir(base, 0755) != 0 && errno != EEXIST) return false;
+  if (!make_folder(base) && errno != EEXIST) return false;
   if (!is_private(base)) return errno = EPERM, false;
   char name[17];
   snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(links.fingerprint()));
@@ -151,19 +156,30 @@ bool find_or_make(const Links& links, const char* base, Path& folder) {
 }
 
 bool find_or_make(const Links& links, Path& folder) {
+  // Root's programs often change their user, who cannot enter root's own folders.
+  if (geteuid() == 0 && find_or_make(links, "/run/pqmint", folder)) return true;
   const char* runtime = getenv("XDG_RUNTIME_DIR");
   if (given(runtime) && *runtime == '/' && is_private(runtime) &&
       find_or_make(links, Path(runtime, "/pqmint").text, folder))
     return true;
-  if (geteuid() == 0 && find_or_make(links, "/run/pqmint", folder)) return true;
-  const char* temporary = getenv("TMPDIR");
-  if (!given(temporary)) temporary = "/tmp";
+  // What is cleared of old files is no good place: what a program loads next could by then be anybody's.
+  const char* home = getenv("HOME");
+  if (given(home) && *home == '/' && is_private(home)) {
+    const Path cache(home, "/.cache");
+    mkdir(cache.text, 0700);
+    if (is_private(cache.text) && find_or_make(links, Path(cache.text, "/pqmint").text, folder)) return true;
+  }
   char user[16];
   snprintf(user, sizeof user, "%u", static_cast<unsigned>(geteuid()));
-  if (find_or_make(links, Path(temporary, "/pqmint-", user).text, folder)) return true;
-  // Somebody else sits on that name.
-  Path other(temporary, "/pqmint-XXXXXX");
-  return mkdtemp(other.text) && chmod(other.text, 0755) == 0 && find_or_make(links, other.text, folder);
+  for (const char* temporary : {static_cast<const char*>(getenv("TMPDIR")), "/tmp"}) {
+    // Programs change their folder, and lists of the loader's are parted by blanks.
+    if (!given(temporary) || *temporary != '/' || !can_stand_in_a_list(temporary)) continue;
+    if (find_or_make(links, Path(temporary, "/pqmint-", user).text, folder)) return true;
+    // Somebody else sits on that name.
+    Path other(temporary, "/pqmint-XXXXXX");
+    if (mkdtemp(other.text) && chmod(other.text, 0755) == 0 && find_or_make(links, other.text, folder)) return true;
+  }
+  return false;
 }
 
 // The libpq that the program would have had; null when the machine has none.

@@ -129,6 +129,12 @@ void log_reset(const Libpq& libpq, PGconn* conn) {
       .with("result", is_up ? "connected" : "failed");
 }
 
+// There is no second try within a reset, but the program's own next one shall have fresh credentials.
+void tell_of_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
+  if (const Route* refused = refused_route(known, conn, answer)) known.core->forget(answer, refused->grant);
+  explain_refusal(known, conn, answer);
+}
+
 // Something of ours to refill: a PGconn that was opened with tokens. Others go to the real function.
 Connection* refillable(PGconn* conn) {
   Connection* known = connections::find(conn);
@@ -160,7 +166,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
     refuse(libpq, conn, kTooLong);
   }
   log_reset(libpq, conn);
-  explain_refusal(*known, conn, answer);
+  tell_of_refusal(*known, conn, answer);
   known->core->release(answer);
 }
 
@@ -189,7 +195,7 @@ PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
   const PostgresPollingStatusType status = libpq.reset_poll(conn);
   const LogScope scope(known->number);
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) log_reset(libpq, conn);
-  if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
+  if (status == PGRES_POLLING_FAILED) tell_of_refusal(*known, conn, known->pending);
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
   return status;
 }

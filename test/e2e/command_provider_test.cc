@@ -205,6 +205,20 @@ TEST_F(CommandProvider, WhoPollsGetsAFreshOneNextTime) {
   EXPECT_EQ(run_count(), 2);
 }
 
+TEST_F(CommandProvider, WhoResetsGetsAFreshOneNextTime) {
+  for (const std::string word : {"reset", "resetStart"}) {
+    Client client(environment_);
+    const std::string good = target("pqmint:command?lifetime=300&command=" + minting());
+    EXPECT_EQ(client.say({"connectdb", good}), "OK");
+    const long before = run_count();
+    server_.clock("+7200");
+    expect_contains(client.say({word}), "pqmint: the server refused the token");
+    server_.clock("real");
+    EXPECT_EQ(client.say({word}), "OK");
+    EXPECT_EQ(run_count(), before + 1) << "a token that was kept was refused, and is forgotten";
+  }
+}
+
 TEST_F(CommandProvider, OfManyRefusalsOneFetchesAnew) {
   Client client(environment_);
   const std::string good = target("pqmint:command?lifetime=300&command=" + script("echo wrong"));

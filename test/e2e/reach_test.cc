@@ -165,13 +165,25 @@ TEST_F(Reach, TheCommandWorksInsideOfARun) {
   EXPECT_EQ(count(token.out, "X-Amz-Signature="), 1U) << token.err;
 }
 
+// Started by a user without rights: root has /run for its folders of links.
 class ReachFromABlankPath : public Reach {
  protected:
+  static constexpr unsigned kNobody = 65534;
+
   ReachFromABlankPath() {
     const std::string place = environment_.home() + "/with blanks: and more";
     fs::copy(stage(), place, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     installed_ = place;
+    if (geteuid() == 0) run({"chown", "-R", std::to_string(kNobody), environment_.home()}, Environment());
   }
+  Outcome run_through(std::vector<std::string> words) {
+    words.insert(words.begin(), {installed_ + "/bin/pqmint", "run"});
+    if (geteuid() == 0) {
+      words.insert(words.begin(), {"setpriv", "--reuid=" + std::to_string(kNobody), "--clear-groups"});
+    }
+    return run(words, environment_);
+  }
+  std::string preloaded() { return run_through({"/bin/sh", "-c", "cd /; echo $LD_PRELOAD; cat $LD_PRELOAD >&-"}).out; }
   std::string links() const { return environment_.home() + "/pqmint"; }
 };
 
@@ -187,22 +199,46 @@ TEST_F(ReachFromABlankPath, OnlyAFolderOfOurOwnIsTrusted) {
   const std::string trap = environment_.home() + "/trap";
   fs::create_directory(trap);
   chmod(trap.c_str(), 01777);
-  const std::string bait = trap + "/pqmint-" + std::to_string(geteuid());
+  const std::string bait = trap + "/pqmint-" + std::to_string(kNobody);
   fs::create_directory(bait);
-  ASSERT_EQ(chown(bait.c_str(), 65534, 65534), 0);
-  ASSERT_EQ(chown(environment_.home().c_str(), 65534, 65534), 0);
-  environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait);
-  const Outcome preload = run_through({"/bin/sh", "-c", "echo $LD_PRELOAD"});
-  EXPECT_FALSE(has(preload.out, bait)) << preload.out;
-  EXPECT_TRUE(has(preload.out, "libpqmint.so")) << preload.err;
+  ASSERT_EQ(chown(bait.c_str(), 0, 0), 0);
+  environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait).set("HOME", bait);
+  const std::string preload = preloaded();
+  EXPECT_FALSE(has(preload, bait + "/")) << preload;
+  EXPECT_TRUE(has(preload, trap + "/pqmint-") && has(preload, "libpqmint.so")) << preload;
 }
 
-TEST_F(ReachFromABlankPath, WithoutARoomForLinksItSaysSo) {
-  if (geteuid() == 0) GTEST_SKIP() << "root has /run";
-  environment_.set("TMPDIR", "/proc").unset("XDG_RUNTIME_DIR");
-  const Outcome outcome = run_through({"/bin/true"});
-  EXPECT_EQ(outcome.status, 126);
-  EXPECT_TRUE(has(outcome.err, "cannot be preloaded")) << outcome.err;
+TEST_F(ReachFromABlankPath, ATmpdirThatCannotServeIsPassedOver) {
+  environment_.unset("XDG_RUNTIME_DIR").set("HOME", "/nonexistent");
+  const std::string blank = environment_.home() + "/with blanks: and more";
+  for (const std::string& bad : {std::string("/proc"), std::string("."), blank}) {
+    environment_.set("TMPDIR", bad);
+    const std::string preload = preloaded();
+    EXPECT_TRUE(preload.starts_with("/tmp/pqmint-") && has(preload, "libpqmint.so")) << bad << ": " << preload;
+    fs::remove_all(fs::path(preload).parent_path());
+  }
+  for (const auto& entry : fs::directory_iterator(blank)) {
+    EXPECT_FALSE(has(entry.path().filename(), "pqmint-")) << entry.path();
+  }
+}
+
+TEST_F(ReachFromABlankPath, AHomeIsBetterThanAPlaceThatIsSwept) {
+  environment_.unset("XDG_RUNTIME_DIR");
+  const std::string preload = preloaded();
+  EXPECT_TRUE(preload.starts_with(environment_.home() + "/.cache/pqmint/")) << preload;
+}
+
+// A daemon that root starts becomes another user, who cannot enter /run/user/0, and whose umask was root's.
+TEST_F(ReachFromABlankPath, ADaemonsUserCanEnterRootsFolderOfLinks) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root becomes another user";
+  const std::string own = environment_.home() + "/of-root";
+  ASSERT_EQ(mkdir(own.c_str(), 0700), 0);
+  environment_.set("XDG_RUNTIME_DIR", own);
+  const Outcome daemon = pqmint(
+      {"run", "setpriv", "--reuid=" + std::to_string(kNobody), "--clear-groups", "/bin/sh", "-c", "echo $LD_PRELOAD"});
+  EXPECT_TRUE(daemon.out.starts_with("/run/pqmint/")) << daemon.out;
+  EXPECT_EQ(daemon.err, "");
+  fs::remove_all(fs::path(daemon.out).parent_path());
 }
 
 class Doctor : public Reach {
@@ -234,6 +270,10 @@ TEST_F(Doctor, KnowsWhoIsReached) {
   expect(script, 0, "a script for /usr/bin/python3");
   write_file(script, "#!/bin/sh\npsql\n", 0755);
   expect(script, 0, "the programs that it starts");
+  write_file(script, "#!/bin/sh\n# Once: exec /bin/true\nexec " + std::string(kPsql) + " \"$@\"\n", 0755);
+  expect(script, 0, std::string("a wrapper of ") + kPsql);
+  write_file(script, "#!/usr/bin/python3\n'''Start it by\nexec /bin/true\n'''\nprint(1)\n", 0755);
+  expect(script, 0, "a script for /usr/bin/python3");
   expect(std::string(kBin) + "postgres", 0, "only a token spec");
   const std::string daemon = environment_.home() + "/dovecot";
   fs::copy_file(kPsql, daemon);
@@ -277,6 +317,27 @@ TEST_F(Doctor, RefusesWhatItCannotAnswer) {
   const std::string endless = environment_.home() + "/endless";
   write_file(endless, "#!" + endless + "\n", 0755);
   EXPECT_EQ(pqmint({"doctor", endless}).status, 1);
+}
+
+// Libraries that need each other, each found by a longer name for the same place.
+TEST_F(Doctor, FindsItsWayOutOfARing) {
+  const std::string ring = environment_.home() + "/ring", program = psql_with("rpath", "$ORIGIN/ring");
+  fs::create_directory(ring);
+  constexpr int kMembers = 6;
+  const auto name = [](int member) { return "ring" + std::to_string(member) + ".so"; };
+  const auto patch = [](std::vector<std::string> argv) {
+    argv.insert(argv.begin(), "patchelf");
+    ASSERT_EQ(run(argv, Environment()).status, 0);
+  };
+  for (int member = 0; member < kMembers; ++member) {
+    const std::string path = ring + "/" + name(member);
+    fs::copy_file(built("test/e2e/liblater_at_fork.so"), path);
+    for (int other = 0; other < kMembers; ++other) patch({"--add-needed", name(other), path});
+    patch({"--force-rpath", "--set-rpath", "$ORIGIN/../ring", path});
+  }
+  patch({"--add-needed", name(0), program});
+  const Outcome outcome = run({"timeout", "10", installed_ + "/bin/pqmint", "doctor", program}, environment_);
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
 }
 
 // The loader is asked what it would do, and the walk through the files must say the same.

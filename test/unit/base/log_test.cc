@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "base/log.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,6 +40,22 @@ TEST_F(Log, NothingIsWrittenUnlessAskedFor) {
   unsetenv("PQMINT_LOG");
   LogLine(LogLevel::kError, "error").with("text", "x");
   EXPECT_NE(access((home + "/log").c_str(), F_OK), 0);
+}
+
+TEST_F(Log, APipeThatNobodyReadsEndsNoProgram) {
+  unsetenv("PQMINT_LOG_FILE");
+  const auto log_to_nobody = [] {
+    int ends[2];
+    if (pipe(ends) != 0 || dup2(ends[1], STDERR_FILENO) < 0) _exit(1);
+    close(ends[0]);
+    close(ends[1]);
+    signal(SIGPIPE, SIG_DFL);
+    LogLine(LogLevel::kError, "error").with("text", "x");
+    sigset_t pending;
+    sigpending(&pending);
+    _exit(sigismember(&pending, SIGPIPE) ? 2 : 0);
+  };
+  EXPECT_EXIT(log_to_nobody(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(Log, ALevelIncludesTheSterner) {
