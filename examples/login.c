@@ -18,13 +18,17 @@ int main(int argc, char** argv) {
     return 1;
   }
   /* What the token is good for, after what the user said: the last one wins. */
-  const char* const keywords[] = {"dbname", "host", "user", "password", "sslmode", "sslrootcert", NULL};
+  const char* const keywords[] = {"dbname",   "host",    "hostaddr",    "port",     "user",
+                                  "password", "sslmode", "sslrootcert", "passfile", NULL};
   const char* const values[] = {conninfo ? conninfo : "",
                                 pqmint_host(token),
+                                pqmint_hostaddr(token) ? pqmint_hostaddr(token) : "",
+                                pqmint_port(token),
                                 pqmint_user(token),
                                 pqmint_password(token),
                                 pqmint_sslmode(token),
                                 pqmint_sslrootcert(token),
+                                "", /* a token spec, maybe */
                                 NULL};
   PGconn* conn = PQconnectdbParams(keywords, values, 1);
   pqmint_free(token);

@@ -41,8 +41,11 @@ PQMINT_PUBLIC const char* pqmint_password(const pqmint_token* token);
 PQMINT_PUBLIC int64_t pqmint_expires(const pqmint_token* token);
 
 /* What to connect with: the token is good for this server and this user only. The host is the name that TLS must
- * verify; the mode and the roots (NULL: libpq's default) are as libpq takes them. NULL with an error. */
+ * verify. The address (numeric, NULL: look the name up) is where to dial, as hostaddr= or a tunnel says it; a name with
+ * several addresses gives the first. The mode and the roots (NULL: libpq's default) are as libpq takes them. NULL with
+ * an error. */
 PQMINT_PUBLIC const char* pqmint_host(const pqmint_token* token);
+PQMINT_PUBLIC const char* pqmint_hostaddr(const pqmint_token* token);
 PQMINT_PUBLIC const char* pqmint_port(const pqmint_token* token);
 PQMINT_PUBLIC const char* pqmint_user(const pqmint_token* token);
 PQMINT_PUBLIC const char* pqmint_sslmode(const pqmint_token* token);

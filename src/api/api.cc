@@ -3,6 +3,7 @@
 
 #include <pqmint/pqmint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <new>
 #include <utility>
@@ -13,6 +14,7 @@ struct pqmint_token {
   pqmint::Text error;
   const pqmint::Inquiry* inquiry;  // null with an error of its own
   const pqmint_grant* grant;       // null with any error
+  pqmint::Text hostaddr;           // null: the host's name is to be looked up
 };
 
 namespace {
@@ -41,6 +43,11 @@ const char* look(const Inquiry& inquiry, Text& own, const pqmint_grant*& grant) 
   return nullptr;
 }
 
+// The host as the user has it.
+const Host& dialled(const pqmint_token& token) {
+  return token.inquiry->target().hosts()[token.inquiry->first_managed()];
+}
+
 // `ours` if the token's condition is stricter than what the user has set.
 const char* setting(const pqmint_token* token, const char* ours, const char* keyword) {
   return ours ? ours : token->inquiry->target().option(keyword);
@@ -49,7 +56,7 @@ const char* setting(const pqmint_token* token, const char* ours, const char* key
 }  // namespace
 
 pqmint_token* pqmint_mint(const char* conninfo) {
-  auto* token = make<pqmint_token>(nullptr, nullptr, nullptr);
+  auto* token = make<pqmint_token>(nullptr, nullptr, nullptr, nullptr);
   if (!token) return nullptr;
   Text why;
   const Libpq* libpq = some_libpq(why);
@@ -60,7 +67,13 @@ pqmint_token* pqmint_mint(const char* conninfo) {
     if (room) {
       token->inquiry = new (room) Inquiry(*libpq, conninfo, Inquiry::Purpose::kToken);
       const char* error = look(*token->inquiry, why, token->grant);
-      if (error) token->error = copy_text(error);
+      if (error) {
+        token->error = copy_text(error);
+      } else {
+        const char* addresses = token->grant->hostaddrs;
+        if (!given(addresses)) addresses = dialled(*token).hostaddr;
+        if (given(addresses)) token->hostaddr = Text(strndup(addresses, strcspn(addresses, ",")));
+      }
     }
   }
   if (!token->grant && !token->error) {
@@ -86,9 +99,12 @@ const char* pqmint_host(const pqmint_token* token) {
   return token->grant ? token->grant->host : nullptr;
 }
 
+const char* pqmint_hostaddr(const pqmint_token* token) {
+  return token->hostaddr.get();
+}
+
 const char* pqmint_port(const pqmint_token* token) {
-  if (!token->grant) return nullptr;
-  return token->inquiry->target().hosts()[token->inquiry->first_managed()].port;
+  return token->grant ? dialled(*token).port : nullptr;
 }
 
 const char* pqmint_user(const pqmint_token* token) {

@@ -38,8 +38,13 @@ class Page {
   std::string text_;
 };
 
+// A server names itself and its user, and a terminal obeys what it is sent.
 std::string words(const Json::Value& value) {
-  return value.isNull() ? "" : value.asString();
+  std::string text = value.isNull() ? "" : value.asString();
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
+  }
+  return text;
 }
 
 void tell_credential(Page& page, const Json::Value& host) {

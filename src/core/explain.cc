@@ -81,12 +81,15 @@ void tell_clock(Explanation& explanation) {
                                          (*skew > 0 ? " behind" : " ahead of") + " AWS's, which was allowed for");
 }
 
-// RDS answers each of these with the same words.
+std::string lacks_rds_iam(std::string_view user) {
+  return "the role lacks rds_iam: GRANT rds_iam TO " + identifier(user);
+}
+
 void tell_causes_at_rds(Explanation& explanation, const Grant& grant, std::string_view user) {
-  explanation.cause("the role lacks rds_iam: GRANT rds_iam TO " + identifier(user));
   explanation.cause("the keys may not rds-db:connect: allow it on arn:aws:rds-db:" + grant.region +
                     ":ACCOUNT:dbuser:RESOURCE-ID/" + std::string(user));
   explanation.cause("IAM authentication is switched off for the instance or cluster");
+  explanation.cause(lacks_rds_iam(user));
 }
 
 void tell_causes_at_dsql(Explanation& explanation, std::string_view user) {
@@ -99,12 +102,17 @@ void tell_causes_at_dsql(Explanation& explanation, std::string_view user) {
   }
 }
 
-std::string explain_signature(const Grant& grant, std::string_view user) {
+std::string explain_signature(const Grant& grant, std::string_view user, std::string_view said) {
   Explanation explanation("the server refused a token that was signed for " + grant.endpoint + ", user " +
                           identifier(user) + ", region " + grant.region + " (from " + grant.region_source + ")");
   explanation.fact("keys", keys_of(grant));
   explanation.fact("token", token_of(grant));
   tell_clock(explanation);
+  // RDS asks PAM for members of rds_iam, and takes every other role's token for an ordinary password.
+  if (grant.service == Service::kRds && said.find("password authentication failed") != said.npos) {
+    explanation.cause(lacks_rds_iam(user));
+    return explanation.take();
+  }
   if (!grant.note.empty()) explanation.cause(grant.note);
   if (grant.region_source != std::string_view("host")) {
     explanation.cause("the database is in another region: say region= in the token spec");
@@ -176,7 +184,7 @@ std::string explain_command(const Grant& grant, std::string_view user) {
 std::string explain_refusal(const Grant& grant, std::string_view user, std::string_view said) {
   if (grant.service == Service::kEntra) return explain_entra(grant, user, said);
   if (grant.service == Service::kCommand) return explain_command(grant, user);
-  return explain_signature(grant, user);
+  return explain_signature(grant, user, said);
 }
 
 }  // namespace pqmint

@@ -51,6 +51,17 @@ TEST_F(Api, TheExampleLogsIn) {
                                                      "passfile=pqmint:rds?endpoint=" + std::string(kWriter) + ":5432")},
                              environment_);
   EXPECT_EQ(tunnel.out, "iam_user\n") << tunnel.err;
+  // By name, and beside another host.
+  const std::string port = std::to_string(server.port());
+  const std::string more = " user=iam_user dbname=app sslrootcert=" + server.ca();
+  const Outcome named =
+      run({login, "host=localhost port=" + port + more + " passfile=pqmint:rds?endpoint=" + kWriter + ":5432"},
+          environment_);
+  EXPECT_EQ(named.out, "iam_user\n") << named.err;
+  const Outcome second =
+      run({login, "host=db.internal," + std::string(kWriter) + " hostaddr=127.0.0.1,127.0.0.1 port=1," + port + more},
+          environment_);
+  EXPECT_EQ(second.out, "iam_user\n") << second.err;
   environment_.unset("AWS_SECRET_ACCESS_KEY");
   const Outcome failed = run({login, server.conninfo(kWriter, "iam_user")}, environment_);
   EXPECT_EQ(failed.status, 1);
@@ -91,6 +102,7 @@ TEST_F(Api, AFailureIsASentenceAndNoToken) {
     EXPECT_TRUE(has(pqmint_error(token.get()), part)) << pqmint_error(token.get());
     EXPECT_EQ(pqmint_password(token.get()), nullptr);
     EXPECT_EQ(pqmint_host(token.get()), nullptr);
+    EXPECT_EQ(pqmint_hostaddr(token.get()), nullptr);
     EXPECT_EQ(pqmint_port(token.get()), nullptr);
     EXPECT_EQ(pqmint_user(token.get()), nullptr);
     EXPECT_EQ(pqmint_sslmode(token.get()), nullptr);

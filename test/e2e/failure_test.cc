@@ -109,6 +109,8 @@ TEST_F(Failure, ARefusalIsExplainedToWhoPolls) {
                                                               "port=" + std::to_string(fake.port())});
   expect_contains(refused, "pqmint: the server refused");
   EXPECT_EQ(refused.find("/proc/self/fd"), std::string::npos) << refused;
+  // Said of a password: the server did not take it for a token at all.
+  expect_contains(refused, "likeliest first:|  - the role lacks rds_iam");
 }
 
 // What is at hand to find the cause: lives, ages, and the tunnel that signs for its own port.
