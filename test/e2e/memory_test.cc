@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "fake_entra.h"
 #include "harness.h"
 #include "http_server.h"
 
@@ -27,7 +28,8 @@ constexpr char kRolesToken[] = "FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars=
 constexpr char kRolesKeyId[] = "ASIAIOSFODNN7EXAMPLE";
 
 constexpr std::string_view kSignature = "X-Amz-Signature=";
-constexpr size_t kSignatureSize = 64;  // hex digits
+constexpr size_t kSignatureSize = 64;      // hex digits
+constexpr size_t kWebSignatureSize = 342;  // RS256 with 2048 bits, in base64url
 
 /// All that a process can write to, and what lies in its memfds.
 class Memory {
@@ -83,6 +85,20 @@ class Memory {
         if (digits.size() == kSignatureSize && digits.find_first_not_of("0123456789abcdef") == std::string::npos) {
           return digits;
         }
+      }
+    }
+    return "";
+  }
+
+  /// A signed web token that lies here whole.
+  std::string web_token() const {
+    for (const auto& [name, bytes] : regions_) {
+      for (size_t at = 0; (at = bytes.find("eyJ", at)) != std::string::npos; ++at) {
+        const size_t end =
+            bytes.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.", at);
+        const std::string token = bytes.substr(at, end - at);
+        const size_t last = token.rfind('.');
+        if (last != std::string::npos && token.size() - last - 1 == kWebSignatureSize) return token;
       }
     }
     return "";
@@ -215,6 +231,32 @@ TEST_F(InMemory, KeysOfAProcessAreKeptOnce) {
   write_file(environment_.home() + "/.aws/config", "[default]\ncredential_process = " + tool + "\n");
   expect_at_most(1, kRolesSecret);
   expect_at_most(1, kRolesToken);
+}
+
+// Core keeps one copy of a web token; the other one is libpq's.
+TEST_F(InMemory, ATokenOfEntrasIsKeptOnce) {
+  FakeEntra entra(server_.value("PQMINT_TEST_CERTIFICATE"), server_.value("PQMINT_TEST_KEY"),
+                  server_.value("PQMINT_TEST_ENTRA_KEY"));
+  entra.add({"person", "s3cret-of-a-client", R"("oid":"11111111-aaaa-bbbb-cccc-000000000001")", 3600, ""});
+  environment_.set("AZURE_AUTHORITY_HOST", entra.url())
+      .set("PQMINT_UNSAFE_AUTHORITY", "localhost:" + std::to_string(entra.port()))
+      .set("SSL_CERT_FILE", server_.ca())
+      .set("AZURE_TENANT_ID", "test-tenant")
+      .set("AZURE_CLIENT_ID", "person")
+      .set("AZURE_CLIENT_SECRET", "s3cret-of-a-client");
+  const std::string conninfo = server_.conninfo("orders.postgres.database.azure.com", "entra_user@example.com");
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+  const std::string token = Memory(client.pid()).web_token();
+  ASSERT_GT(token.size(), kWebSignatureSize);
+  const std::string signature = token.substr(token.size() - kWebSignatureSize);
+  client.say({"finish"});
+  const Memory memory(client.pid());
+  EXPECT_LE(memory.count(signature), 2u) << memory.places(signature);
+  // The environment's, and the one in libcurl's send buffer, which has the whole request.
+  EXPECT_LE(memory.count("s3cret-of-a-client"), 2u) << memory.places("s3cret-of-a-client");
+  std::printf("%zu copies of Entra's token, %zu of the client secret\n", memory.count(signature),
+              memory.count("s3cret-of-a-client"));
 }
 
 }  // namespace
