@@ -66,8 +66,24 @@ struct Pipe {
   }
 };
 
+/// PQMINT_TEST_PRELOAD is a sanitizer's runtime. It must be there before the first module that needs it, in whatever
+/// program loads that; initdb and PostgreSQL would take minutes with it.
+void add_runtime(const std::string& program, std::vector<std::string>& variables) {
+  const char* runtime = std::getenv("PQMINT_TEST_PRELOAD");
+  if (!runtime || program == source("test/server/pqmint-testserver")) return;
+  constexpr std::string_view kPreload = "LD_PRELOAD=";
+  const auto is_preload = [&](const std::string& variable) { return variable.rfind(kPreload, 0) == 0; };
+  const auto found = std::find_if(variables.begin(), variables.end(), is_preload);
+  if (found == variables.end()) {
+    variables.push_back(std::string(kPreload) + runtime);
+  } else {
+    found->insert(kPreload.size(), std::string(runtime) + ":");
+  }
+}
+
 pid_t start(const std::vector<std::string>& argv, const Environment& environment, int in, int out, int err) {
   std::vector<std::string> variables = environment.list();
+  add_runtime(argv[0], variables);
   std::vector<char*> args, env;
   for (const std::string& a : argv) args.push_back(const_cast<char*>(a.c_str()));
   for (const std::string& v : variables) env.push_back(const_cast<char*>(v.c_str()));
@@ -227,17 +243,7 @@ Environment& Environment::keys() {
 
 std::vector<std::string> Environment::list() const {
   std::vector<std::string> out;
-  // A sanitizer's runtime must be there before the first module that needs it, in whatever program loads that.
-  const char* runtime = std::getenv("PQMINT_TEST_PRELOAD");
-  std::string preload = runtime ? runtime : "";
-  for (const auto& [name, value] : values_) {
-    if (name == "LD_PRELOAD") {
-      preload += (preload.empty() ? "" : ":") + value;
-    } else {
-      out.push_back(name + "=" + value);
-    }
-  }
-  if (!preload.empty()) out.push_back("LD_PRELOAD=" + preload);
+  for (const auto& [name, value] : values_) out.push_back(name + "=" + value);
   return out;
 }
 
