@@ -6,8 +6,10 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 # For each of the fuzzers.
 FUZZ_SECONDS ?= 600
+# In all, by one process.
+SOAK_CONNECTS ?= 100000
 
-.PHONY: all build deps test test-libpqs test-clients demo bench fuzz lint install deb test-deb clean
+.PHONY: all build deps test test-libpqs test-clients demo bench soak fuzz lint install deb test-deb clean
 all: build
 
 # What was built is also laid out under $(BUILD)/stage as an installation would be: tests run what users get.
@@ -37,6 +39,10 @@ demo: deps build
 bench: deps build
 	-@scripts/install-packages bench
 	@test/bench/run $(BUILD)
+
+# One process that connects, and connects, while the services around it fail and come back. A quarter of an hour.
+soak: deps build
+	@PQMINT_TEST_CONNECTS=$(SOAK_CONNECTS) scripts/test $(BUILD) soak --verbose --timeout-multiplier 0
 
 fuzz:
 	@scripts/install-packages build lint

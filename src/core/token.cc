@@ -65,7 +65,7 @@ Secret presign(const Request& request, const Credentials& credentials, const Sig
   }
 
   const std::string_view text = token;
-  const std::string signature =
+  std::string signature =
       sign_request({"GET\n/\n", text.substr(query_at, query_end - query_at), text.substr(session_at), kSignedHeaders,
                     "\nhost:", request.signed_host, "\n\nhost\n", kEmptyPayloadHash},
                    scope, credentials.secret_access_key);
@@ -73,6 +73,7 @@ Secret presign(const Request& request, const Credentials& credentials, const Sig
 
   Secret out(signature.empty() ? std::string_view() : std::string_view(token));
   explicit_bzero(token.data(), token.size());
+  explicit_bzero(signature.data(), signature.size());  // all else of a token can be guessed
   return out;
 }
 

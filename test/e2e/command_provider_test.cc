@@ -287,6 +287,7 @@ TEST_F(CommandProvider, APasswordOfTheConninfosRunsNothing) {
 // --- what goes wrong
 
 TEST_F(CommandProvider, AFailureIsOneSentence) {
+  allow_argument("s3cret");
   Client client(environment_.set("PQMINT_TEST_PASSWORD", "s3cret"));
   const auto said = [&](const std::string& more) {
     const std::string text = client.say({"connectdb", target("'pqmint:command?command=" + more + "'")});
@@ -342,6 +343,7 @@ TEST_F(CommandProvider, ACommandThatAsksForItsOwnTokenComesToAnEnd) {
 // --- the command `pqmint`
 
 TEST_F(CommandProvider, CheckAndTokenShowIt) {
+  allow_argument("s3cret");
   const std::string conninfo =
       "host=db.internal user=u dbname=d passfile='pqmint:command?command=" + script("echo a-token") + " s3cret";
   EXPECT_EQ(pqmint({"token", conninfo + "'"}).out, "a-token\n");

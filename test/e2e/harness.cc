@@ -12,11 +12,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -64,8 +66,24 @@ struct Pipe {
   }
 };
 
+/// PQMINT_TEST_PRELOAD is a sanitizer's runtime. It must be there before the first module that needs it, in whatever
+/// program loads that; initdb and PostgreSQL would take minutes with it.
+void add_runtime(const std::string& program, std::vector<std::string>& variables) {
+  const char* runtime = std::getenv("PQMINT_TEST_PRELOAD");
+  if (!runtime || program == source("test/server/pqmint-testserver")) return;
+  constexpr std::string_view kPreload = "LD_PRELOAD=";
+  const auto is_preload = [&](const std::string& variable) { return variable.rfind(kPreload, 0) == 0; };
+  const auto found = std::find_if(variables.begin(), variables.end(), is_preload);
+  if (found == variables.end()) {
+    variables.push_back(std::string(kPreload) + runtime);
+  } else {
+    found->insert(kPreload.size(), std::string(runtime) + ":");
+  }
+}
+
 pid_t start(const std::vector<std::string>& argv, const Environment& environment, int in, int out, int err) {
   std::vector<std::string> variables = environment.list();
+  add_runtime(argv[0], variables);
   std::vector<char*> args, env;
   for (const std::string& a : argv) args.push_back(const_cast<char*>(a.c_str()));
   for (const std::string& v : variables) env.push_back(const_cast<char*>(v.c_str()));
@@ -101,29 +119,44 @@ constexpr const char* kSecrets[] = {
     "plainpw",
 };
 
-/// Every end-to-end test runs with all of the log switched on, and none of its lines may hold a secret.
-class LogsKeepSecrets : public ::testing::Environment {
+/// Every end-to-end test runs with all of the log switched on. None of its lines may hold a secret, nor anything that a
+/// program said, nor what a program that pqmint started was told by its arguments and its environment.
+class NothingShowsASecret : public ::testing::Environment {
  public:
-  static std::string file_in(const std::string& folder) { return folder + "/pqmint.log"; }
-  static void watch(const std::string& folder) { folders().push_back(folder); }
-  void TearDown() override {
-    size_t lines = 0;
-    for (const std::string& folder : folders()) {
-      std::istringstream log(read_file(file_in(folder)));
-      for (std::string line; std::getline(log, line); ++lines) {
-        for (const char* secret : kSecrets) EXPECT_EQ(line.find(secret), std::string::npos) << line;
-      }
+  static constexpr const char* kTold = "what programs are told";
+
+  static NothingShowsASecret& get() {
+    static auto* const one = new NothingShowsASecret;  // gtest deletes it
+    return *one;
+  }
+  static std::string log_in(const std::string& folder) { return folder + "/pqmint.log"; }
+  void watch(const std::string& file, const char* what) { files_.push_back({file, what}); }
+  /// What a program has from the test itself, it may tell those that it starts.
+  void allow(const std::string& told) { own_.insert(told); }
+
+  void search(const std::string& text, const std::string& what) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line); ++searched_[what]) {
+      if (what == kTold && own_.count(line)) continue;
+      for (const char* secret : kSecrets) EXPECT_EQ(line.find(secret), std::string::npos) << what << ": " << line;
     }
-    std::printf("%zu lines of log hold no secret\n", lines);
+  }
+
+  void TearDown() override {
+    for (const auto& [file, what] : files_) {
+      std::string text = read_file(file);
+      std::replace(text.begin(), text.end(), '\0', '\n');  // as /proc parts them
+      search(text, what);
+    }
+    for (const auto& [what, count] : searched_) std::printf("%zu lines of %s hold no secret\n", count, what.c_str());
   }
 
  private:
-  static std::vector<std::string>& folders() {
-    static std::vector<std::string> all;
-    return all;
-  }
+  std::vector<std::pair<std::string, const char*>> files_;
+  std::set<std::string> own_;
+  std::map<std::string, size_t> searched_;
 };
-const ::testing::Environment* const g_logs = ::testing::AddGlobalTestEnvironment(new LogsKeepSecrets);
+const ::testing::Environment* const g_secrets = ::testing::AddGlobalTestEnvironment(&NothingShowsASecret::get());
 
 }  // namespace
 
@@ -153,17 +186,31 @@ std::string read_file(const std::string& path) {
 }
 
 void write_file(const std::string& path, const std::string& text, unsigned mode) {
-  std::ofstream(path) << text;
+  constexpr char kShell[] = "#!/bin/sh\n";
+  if ((mode & S_IXUSR) && text.rfind(kShell, 0) == 0) {
+    // A stand-in for a tool that pqmint starts: it notes down what it was told.
+    const std::string seen = make_folder() + "/seen";
+    NothingShowsASecret::get().watch(seen, NothingShowsASecret::kTold);
+    std::ofstream(path) << kShell << "/bin/cat /proc/$$/environ /proc/$$/cmdline >>" << seen << " 2>/dev/null\n"
+                        << text.substr(sizeof kShell - 1);
+  } else {
+    std::ofstream(path) << text;
+  }
   chmod(path.c_str(), mode);
+}
+
+void allow_argument(const std::string& word) {
+  NothingShowsASecret::get().allow(word);
 }
 
 Environment::Environment() : home_(make_folder()) {
   // The build's own sanitizer settings pass; all else is the test's.
-  for (const char* name : {"TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PQMINT_TEST_PRELOAD"}) {
+  for (const char* name : {"TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) set(name, value);
   }
-  LogsKeepSecrets::watch(home_);
-  set("PQMINT_LOG", "debug").set("PQMINT_LOG_FILE", LogsKeepSecrets::file_in(home_));
+  const std::string log = NothingShowsASecret::log_in(home_);
+  NothingShowsASecret::get().watch(log, "the log");
+  set("PQMINT_LOG", "debug").set("PQMINT_LOG_FILE", log);
   set("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
       .set("HOME", home_)
       .set("LC_ALL", "C.UTF-8")
@@ -176,6 +223,7 @@ Environment::Environment() : home_(make_folder()) {
 
 Environment& Environment::set(const std::string& name, const std::string& value) {
   values_[name] = value;
+  NothingShowsASecret::get().allow(name + "=" + value);
   return *this;
 }
 
@@ -198,6 +246,12 @@ std::vector<std::string> Environment::list() const {
   for (const auto& [name, value] : values_) out.push_back(name + "=" + value);
   return out;
 }
+
+namespace {
+bool is_asked_for_a_token(const std::vector<std::string>& argv) {
+  return std::find(argv.begin(), argv.end(), "token") != argv.end();
+}
+}  // namespace
 
 Outcome run(const std::vector<std::string>& argv, const Environment& environment, const std::string& input,
             int seconds) {
@@ -235,13 +289,18 @@ Outcome run(const std::vector<std::string>& argv, const Environment& environment
   int status = 0;
   waitpid(pid, &status, 0);
   outcome.status = late ? -1 : status_of(status);
+  if (!is_asked_for_a_token(argv)) NothingShowsASecret::get().search(outcome.out, "standard output");
+  NothingShowsASecret::get().search(outcome.err, "standard error");
   return outcome;
 }
 
-Process::Process(const std::vector<std::string>& argv, const Environment& environment) {
+Process::Process(const std::vector<std::string>& argv, const Environment& environment)
+    : errors_(make_folder() + "/stderr") {
   signal(SIGPIPE, SIG_IGN);
   Pipe in, out;
-  pid_ = start(argv, environment, in.read, out.write, -1);
+  const int err = open(errors_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  pid_ = start(argv, environment, in.read, out.write, err);
+  close(err);
   in_ = std::exchange(in.write, -1);
   out_ = std::exchange(out.read, -1);
 }
@@ -253,6 +312,10 @@ Process::~Process() {
     waitpid(pid_, nullptr, 0);
   }
   close(out_);
+  // Whoever reads the test's own output shall see it too.
+  const std::string errors = read_file(errors_);
+  std::fputs(errors.c_str(), stderr);
+  NothingShowsASecret::get().search(errors, "standard error");
 }
 
 void Process::write_line(const std::string& line) {
@@ -260,12 +323,13 @@ void Process::write_line(const std::string& line) {
   if (write(in_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) ADD_FAILURE() << "the child is gone";
 }
 
-std::string Process::read_line(int seconds) {
+std::string Process::read_line(int seconds, bool is_secret) {
   const auto deadline = Clock::now() + std::chrono::seconds(seconds);
   for (;;) {
     if (const size_t end = buffered_.find('\n'); end != std::string::npos) {
       std::string line = buffered_.substr(0, end);
       buffered_.erase(0, end + 1);
+      if (!is_secret) NothingShowsASecret::get().search(line, "standard output");
       return line;
     }
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -302,8 +366,10 @@ Client::Client(const Environment& environment, const std::string& library_path)
 std::string Client::say(const std::vector<std::string>& words) {
   std::string line;
   for (const std::string& word : words) line += (line.empty() ? "" : "\t") + word;
+  if (words[0] == "setenv") NothingShowsASecret::get().allow(words.at(1) + "=" + words.at(2));
   write_line(line);
-  return read_line();
+  constexpr int kSeconds = 30;
+  return read_line(kSeconds, words[0] == "pass");
 }
 
 Server& Server::get() {

@@ -51,8 +51,9 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   void write_line(const std::string& line);
-  /// The next line of stdout without its end; fails the test and gives "" after `seconds`.
-  std::string read_line(int seconds = 30);
+  /// The next line of stdout without its end; fails the test and gives "" after `seconds`. No secret may stand in it,
+  /// unless the test asked for one.
+  std::string read_line(int seconds = 30, bool is_secret = false);
   /// Closes stdin and waits; the exit status.
   int finish();
   pid_t pid() const { return pid_; }
@@ -60,6 +61,7 @@ class Process {
  private:
   pid_t pid_;
   int in_, out_;
+  std::string errors_;  // the file that has what it wrote to stderr
   std::string buffered_;
 };
 
@@ -112,7 +114,10 @@ class FakePostgres {
 };
 
 std::string read_file(const std::string& path);
+/// A script that may be run also notes down its environment and arguments, which are searched for secrets at the end.
 void write_file(const std::string& path, const std::string& text, unsigned mode = 0600);
+/// The test itself has pqmint start a program with this argument: no finding, though it looks like a secret.
+void allow_argument(const std::string& word);
 std::string make_folder();  // removed when the program ends
 
 // The names that the server has a certificate for.
