@@ -248,10 +248,19 @@ std::vector<std::string> Environment::list() const {
 }
 
 namespace {
+int g_wanted = 0;
+
 bool is_asked_for_a_token(const std::vector<std::string>& argv) {
-  return std::find(argv.begin(), argv.end(), "token") != argv.end();
+  return g_wanted > 0 || std::find(argv.begin(), argv.end(), "token") != argv.end();
 }
 }  // namespace
+
+SecretsAreWanted::SecretsAreWanted() {
+  ++g_wanted;
+}
+SecretsAreWanted::~SecretsAreWanted() {
+  --g_wanted;
+}
 
 Outcome run(const std::vector<std::string>& argv, const Environment& environment, const std::string& input,
             int seconds) {

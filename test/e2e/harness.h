@@ -118,6 +118,11 @@ std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& text, unsigned mode = 0600);
 /// The test itself has pqmint start a program with this argument: no finding, though it looks like a secret.
 void allow_argument(const std::string& word);
+/// While one lives, programs may say secrets to stdout: the test asks for them.
+struct SecretsAreWanted {
+  SecretsAreWanted();
+  ~SecretsAreWanted();
+};
 std::string make_folder();  // removed when the program ends
 
 // The names that the server has a certificate for.

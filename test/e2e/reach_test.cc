@@ -63,10 +63,11 @@ class Reach : public ::testing::Test {
   // The files of the process that match `part`, as seen from inside it.
   std::string mapped(const std::string& program, const std::string& part) {
     const std::string script = "\\! grep -o '/[^ ]*" + part + "[^ ]*' /proc/$PPID/maps | sort -u";
-    return run_through({program, "-XAtc", script,
-                        "host=localhost hostaddr=127.0.0.1 user=plain password=plainpw " +
-                            ("port=" + std::to_string(server_.port())) + " dbname=app"})
-        .out;
+    const std::string conninfo =
+        "host=localhost hostaddr=127.0.0.1 user=plain password=plainpw port=" + std::to_string(server_.port()) +
+        " dbname=app";
+    allow_argument(conninfo);
+    return run_through({program, "-XAtc", script, conninfo}).out;
   }
 
   Environment environment_ = Environment().keys();
@@ -90,6 +91,7 @@ TEST_F(Reach, WhoLooksLibpqUpByDlsym) {
   server_.verdicts();
   EXPECT_EQ(run_through({"/usr/bin/python3", "-c", kByDlsym, good_}).out, "iam_user\n");
   EXPECT_EQ(count(server_.verdicts(), "accept"), 1U);
+  const SecretsAreWanted environment_has_keys;
   EXPECT_FALSE(has(pqmint({"run", "--preload-only", "/usr/bin/python3", "-c", "import os; print(os.environ)"}).out,
                    "LD_LIBRARY_PATH"));
 }
@@ -160,6 +162,7 @@ TEST_F(Reach, WhatTheUserSetStaysBehindOurs) {
 
 // The command asks a plain libpq, whatever it was started from.
 TEST_F(Reach, TheCommandWorksInsideOfARun) {
+  const SecretsAreWanted a_token;
   const Outcome token =
       run_through({"/bin/sh", "-c", "exec " + installed_ + "/bin/pqmint token 'host=" + kWriter + " user=u'"});
   EXPECT_EQ(count(token.out, "X-Amz-Signature="), 1U) << token.err;
