@@ -251,6 +251,10 @@ Endpoint classify(std::string_view host) {
   return Endpoint();
 }
 
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" || drop_prefix(host, "127.");
+}
+
 const char* name_of(Service service) {
   switch (service) {
     case Service::kNone:

@@ -60,6 +60,9 @@ struct Endpoint {
 /// the Azure CLI's clouds.
 Endpoint classify(std::string_view host);
 
+/// Whether a host name or address is this machine's own: "localhost", 127.0.0.0/8 or ::1.
+bool is_loopback(std::string_view host);
+
 /// The word for it in `pqmint check`: "rds", "dsql", "entra", "command"; "cluster-writer", "dsql-vpce" ...
 const char* name_of(Service service);
 const char* name_of(HostKind kind);

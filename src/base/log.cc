@@ -34,7 +34,8 @@ const char* utc(int64_t seconds, char* out, size_t size) {
   return out;
 }
 
-// Neither a link that somebody else has put there, nor anybody else's to read. Standard error when no file is named.
+// No link that somebody else has put there is followed, and a file that is new is its owner's alone. Standard error
+// when no file is named.
 void write_line(const char* text, size_t length) {
   const char* path = getenv("PQMINT_LOG_FILE");
   const bool is_named = path && *path;

@@ -2,8 +2,8 @@
 // The log: one line for each event, `key=value` fields, to PQMINT_LOG_FILE or standard error, for who asks by
 // PQMINT_LOG.
 //
-// Nobody asks, nothing is written: errors travel in PQerrorMessage. No secret and no text of a peer's is ever added to
-// a line; the connection's number ties its lines together. Needs libc only.
+// Nobody asks, nothing is written: errors travel in PQerrorMessage. No secret is ever added to a line, and nothing that
+// the database server says; the connection's number ties its lines together. Needs libc only.
 #pragma once
 
 #include <stddef.h>

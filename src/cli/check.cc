@@ -58,18 +58,13 @@ Json::Value tls_of(const Inquiry& inquiry, const pqmint_grant& grant) {
   return tls;
 }
 
-bool is_loopback(const Host& host) {
-  const std::string_view name = host.hostaddr ? host.hostaddr : host.host ? host.host : "";
-  return name == "localhost" || name.starts_with("127.") || name == "::1";
-}
-
 // A host that is recognised, and left alone all the same because libpq has a password for it.
 void describe_own_password(const Inquiry& inquiry, size_t index, Json::Value& out) {
   const Host& host = inquiry.target().hosts()[index];
   const Endpoint endpoint = classify(host.host ? host.host : "");
   const char* spec = inquiry.claims()[index].spec.get();
   if (endpoint.service == Service::kNone) {
-    if (!spec && is_loopback(host)) {
+    if (!spec && is_loopback(host.hostaddr ? host.hostaddr : host.host ? host.host : "")) {
       out["note"] =
           "this machine's own address: if a tunnel to a managed database begins here, name its end with "
           "passfile=pqmint:rds?endpoint=NAME:PORT (or dsql, entra)";

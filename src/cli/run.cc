@@ -68,10 +68,8 @@ Text without(const char* list, const char* separators, bool (*is_ours)(const cha
 
 bool put_in_front(const char* variable, const char* ours, const char* others) {
   if (!given(others)) return setenv(variable, ours, 1) == 0;
-  Text both(static_cast<char*>(malloc(strlen(ours) + strlen(others) + 2)));
-  if (!both) return false;
-  stpcpy(stpcpy(stpcpy(both.get(), ours), ":"), others);
-  return setenv(variable, both.get(), 1) == 0;
+  const Text both = joined(ours, ":", others);
+  return both && setenv(variable, both.get(), 1) == 0;
 }
 
 bool can_stand_in_a_list(const char* path) {
@@ -124,13 +122,9 @@ struct Links {
     rmdir(Path(folder, "/pqmint").text);
     rmdir(folder);
   }
-  // FNV-1a, for a name; what is found under it is compared.
+  // For a name; what is found under it is compared.
   uint64_t fingerprint() const {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char* part : {prefix, "\n", real ? real : ""}) {
-      for (; *part; ++part) hash = (hash ^ static_cast<unsigned char>(*part)) * 0x100000001b3u;
-    }
-    return hash;
+    return fingerprint_of(real ? real : "", fingerprint_of("\n", fingerprint_of(prefix)));
   }
 };
 

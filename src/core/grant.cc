@@ -150,11 +150,6 @@ class Granting {
     return true;
   }
 
-  bool is_loopback_address() const {
-    const std::string_view address = view(host_.hostaddr);
-    return address.starts_with("127.") || address == "::1";
-  }
-
   void note_tunnel() {
     grant_.note = "the address " + std::string(view(host_.hostaddr)) +
                   " is this machine's own: if a tunnel begins there whose port is not the database's, name the "
@@ -181,7 +176,7 @@ class Granting {
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
     grant_.is_explicit = endpoint.service == Service::kNone;
-    if (spec_.endpoint_host.empty() && is_loopback_address()) note_tunnel();
+    if (spec_.endpoint_host.empty() && is_loopback(view(host_.hostaddr))) note_tunnel();
     if (grant_.service != Service::kEntra && request_.at_terminal) {
       return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
                   " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");

@@ -34,19 +34,12 @@ PGconn* call_with(const Libpq& libpq, const char* conninfo, bool blocking) {
   return (blocking ? libpq.connectdb_params : libpq.connect_start_params)(keywords, values, 1);
 }
 
-Text sentence(const char* text) {
-  constexpr char kName[] = "pqmint: ";
-  Text out(static_cast<char*>(malloc(sizeof kName + strlen(text))));
-  if (out) strcpy(stpcpy(out.get(), kName), text);
-  return out;
-}
-
 // A genuine PGconn that says our sentence: libpq quotes a bad value in its error text, so the sentence is made the bad
 // value, and the quotation then moved to the front. Nothing was sent, and no program will prompt for a password.
 PGconn* fail(Connection* connection, const char* text) {
   const Libpq& libpq = *connection->libpq;
   LogLine(LogLevel::kError, "error").with("text", text);
-  const Text made = sentence(text);
+  const Text made = joined("pqmint: ", text);
   const char* said = made ? made.get() : "pqmint: out of memory";
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said}};
   Text conninfo = conninfo_of(connection->target.options(), overrides, 3);
@@ -160,21 +153,6 @@ PGconn* open(Connection& connection, const pqmint_answer* answer, bool blocking,
   return conn;
 }
 
-void log_outcome(const Connection& connection, PGconn* conn, const char* obstacle, const Route* refused,
-                 bool blocking) {
-  if (obstacle || !conn) return;  // fail() says it
-  const Libpq& libpq = *connection.libpq;
-  const bool is_up = libpq.status(conn) == CONNECTION_OK;
-  // The server's own words are not for a log: they may repeat what it was sent.
-  LogLine(is_up || !blocking ? LogLevel::kInfo : LogLevel::kError, "connect")
-      .with("host", libpq.host(conn))
-      .with("port", libpq.port(conn))
-      .with("result", !blocking ? "started"
-                      : is_up   ? "connected"
-                      : refused ? "refused"
-                                : "failed");
-}
-
 // Connects with fresh tokens. A blocking call whose token was refused, and rested on something that core remembered,
 // gets a second chance with what core then fetches anew: once, for the server may well be right.
 PGconn* connect_with_tokens(Connection* connection, bool blocking) {
@@ -193,12 +171,16 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
       continue;
     }
     if (blocking && conn) explain_refusal(*connection, conn, answer);
-    log_outcome(*connection, conn, obstacle, refused, blocking);
     if (obstacle) {
       conn = fail(connection, obstacle);
     } else if (conn) {
       connection->conn = conn;
-      if (!blocking) std::swap(connection->pending, answer);  // connect_poll() ends it
+      if (blocking) {
+        log_end(libpq, conn, "connect", refused ? "refused" : "failed");
+      } else {
+        log_result(libpq, conn, LogLevel::kInfo, "connect", "started");
+        std::swap(connection->pending, answer);  // connect_poll() ends it
+      }
       connections::add(connection);
     } else {
       Connection::destroy(connection);
@@ -225,10 +207,8 @@ PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn) {
   if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) return status;
   const LogScope scope(known->number);
   const Route* refused = status == PGRES_POLLING_FAILED ? refused_route(*known, conn, known->pending) : nullptr;
-  // There is no second try in the middle of a poll, but the program's own next one shall have fresh credentials.
-  if (refused) known->core->forget(known->pending, refused->grant);
-  log_outcome(*known, conn, nullptr, refused, true);
-  if (status == PGRES_POLLING_FAILED) explain_refusal(*known, conn, known->pending);
+  log_end(libpq, conn, "connect", refused ? "refused" : "failed");
+  if (status == PGRES_POLLING_FAILED) tell_of_refusal(*known, conn, known->pending);
   known->forget_pending();
   return status;
 }

@@ -13,23 +13,6 @@
 #include "preload/core_module.h"
 
 namespace pqmint {
-namespace {
-
-// One string of several; null when memory is out.
-template <typename... Parts>
-Text joined(Parts... parts) {
-  const char* const all[] = {parts...};
-  size_t length = 1;
-  for (const char* part : all) length += strlen(part);
-  Text out(static_cast<char*>(malloc(length)));
-  if (!out) return out;
-  char* end = out.get();
-  for (const char* part : all) end = stpcpy(end, part);
-  return out;
-}
-
-}  // namespace
-
 const Libpq* some_libpq(Text& why) {
   void* handle = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);  // kept: the functions point into it
   if (!handle) {

@@ -2,6 +2,7 @@
 // Owning pointers for an object that has no C++ runtime: malloc in, free out, nothing thrown.
 #pragma once
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,25 @@ struct Free {
 using Text = std::unique_ptr<char, Free>;
 template <typename T>
 using Array = std::unique_ptr<T[], Free>;
+
+/// The parts, one after another.
+template <typename... Parts>
+Text joined(Parts... parts) {
+  const char* const all[] = {parts...};
+  size_t size = 1;
+  for (const char* part : all) size += strlen(part);
+  Text out(static_cast<char*>(malloc(size)));
+  if (!out) return out;
+  char* end = out.get();
+  for (const char* part : all) end = stpcpy(end, part);
+  return out;
+}
+
+/// FNV-1a: not against an adversary, only against chance. `hash` is that of what stands before `text`.
+inline uint64_t fingerprint_of(const char* text, uint64_t hash = 0xcbf29ce484222325u) {
+  for (; *text; ++text) hash = (hash ^ static_cast<unsigned char>(*text)) * 0x100000001b3u;
+  return hash;
+}
 
 inline Text copy_text(const char* text) {
   return Text(text ? strdup(text) : nullptr);

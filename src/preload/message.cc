@@ -85,4 +85,19 @@ void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer*
   replace_message(libpq, conn, text.get());
 }
 
+void tell_of_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
+  const Route* refused = refused_route(known, conn, answer);
+  if (refused) known.core->forget(answer, refused->grant);
+  explain_refusal(known, conn, answer);
+}
+
+void log_result(const Libpq& libpq, PGconn* conn, LogLevel level, const char* event, const char* result) {
+  LogLine(level, event).with("host", libpq.host(conn)).with("port", libpq.port(conn)).with("result", result);
+}
+
+void log_end(const Libpq& libpq, PGconn* conn, const char* event, const char* failure) {
+  const bool is_up = libpq.status(conn) == CONNECTION_OK;
+  log_result(libpq, conn, is_up ? LogLevel::kInfo : LogLevel::kError, event, is_up ? "connected" : failure);
+}
+
 }  // namespace pqmint

@@ -2,6 +2,7 @@
 // PQerrorMessage, rewritten in place: every program shows it, and nobody else has to be interposed for it.
 #pragma once
 
+#include "base/log.h"
 #include "pqmint/abi.h"
 #include "preload/connection.h"
 
@@ -20,5 +21,16 @@ const Route* refused_route(const Connection& known, PGconn* conn, const pqmint_a
 /// After a blocking connect or reset: if the server refused a token of `answer`, the message of `conn` is cleared of
 /// the slot's path, and followed by a sentence that says what was signed and the likely causes.
 void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer);
+
+/// The same where there is no second try within the call. If the refused token came from memory, core forgets it: the
+/// program's own next try shall have fresh credentials.
+void tell_of_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer);
+
+/// How a connect or a reset stands, as a line of the log; never in the server's words, which may repeat what it was
+/// sent.
+void log_result(const Libpq& libpq, PGconn* conn, LogLevel level, const char* event, const char* result);
+
+/// The same at its end: "connected", or `failure` as an error.
+void log_end(const Libpq& libpq, PGconn* conn, const char* event, const char* failure);
 
 }  // namespace pqmint

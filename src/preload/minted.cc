@@ -52,11 +52,9 @@ const Entry* find(uint64_t wanted) {
 
 }  // namespace
 
-// FNV-1a: not against an adversary (who could only make his own password count as none), only against chance.
+// An adversary could only make his own password count as none.
 uint64_t Minted::fingerprint(const char* token) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (; *token; ++token) hash = (hash ^ static_cast<unsigned char>(*token)) * 0x100000001b3u;
-  return hash;
+  return fingerprint_of(token);
 }
 
 uint64_t Minted::next_call() {

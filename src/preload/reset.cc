@@ -121,20 +121,6 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
   if (!room) refuse(libpq, conn, kTooLong);
 }
 
-void log_reset(const Libpq& libpq, PGconn* conn) {
-  const bool is_up = libpq.status(conn) == CONNECTION_OK;
-  LogLine(is_up ? LogLevel::kInfo : LogLevel::kError, "reset")
-      .with("host", libpq.host(conn))
-      .with("port", libpq.port(conn))
-      .with("result", is_up ? "connected" : "failed");
-}
-
-// There is no second try within a reset, but the program's own next one shall have fresh credentials.
-void tell_of_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
-  if (const Route* refused = refused_route(known, conn, answer)) known.core->forget(answer, refused->grant);
-  explain_refusal(known, conn, answer);
-}
-
 // Something of ours to refill: a PGconn that was opened with tokens. Others go to the real function.
 Connection* refillable(PGconn* conn) {
   Connection* known = connections::find(conn);
@@ -165,7 +151,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   } else {
     refuse(libpq, conn, kTooLong);
   }
-  log_reset(libpq, conn);
+  log_end(libpq, conn, "reset", "failed");
   tell_of_refusal(*known, conn, answer);
   known->core->release(answer);
 }
@@ -194,7 +180,7 @@ PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
   }
   const PostgresPollingStatusType status = libpq.reset_poll(conn);
   const LogScope scope(known->number);
-  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) log_reset(libpq, conn);
+  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) log_end(libpq, conn, "reset", "failed");
   if (status == PGRES_POLLING_FAILED) tell_of_refusal(*known, conn, known->pending);
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
   return status;

@@ -440,10 +440,14 @@ std::string Server::ask(const std::string& user, const std::string& password, co
   return answer.out + answer.err;
 }
 
+Outcome Server::as_superuser(const std::string& sql, const std::string& database) const {
+  return run({kPsql, "-XAtq", "-h", value("PQMINT_TEST_SOCKET_DIR"), "-p", std::to_string(port()), "-U", "postgres",
+              "-d", database, "-c", sql},
+             Environment());
+}
+
 std::string Server::administer(const std::string& sql, const std::string& database) {
-  const Outcome done = run({kPsql, "-XAtq", "-h", value("PQMINT_TEST_SOCKET_DIR"), "-p", std::to_string(port()), "-U",
-                            "postgres", "-d", database, "-c", sql},
-                           Environment());
+  const Outcome done = as_superuser(sql, database);
   EXPECT_EQ(done.status, 0) << done.err;
   return done.out;
 }

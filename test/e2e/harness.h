@@ -85,7 +85,9 @@ class Server {
   std::string verdicts();
   /// Starts PostgreSQL anew, in this environment: as if a unit file had set it.
   void restart(const Environment& environment);
-  /// Runs SQL as the superuser over the local socket.
+  /// Runs SQL as the superuser over the local socket: what psql says of it.
+  Outcome as_superuser(const std::string& sql, const std::string& database = "app") const;
+  /// The same where it must succeed: the rows.
   std::string administer(const std::string& sql, const std::string& database = "app");
   /// Runs SQL as `user` over TCP with a password, and gives rows or the error.
   std::string ask(const std::string& user, const std::string& password, const std::string& sql) const;

@@ -43,9 +43,7 @@ TEST_F(ServerSide, DblinkOfASuperuserMintsWhenAskedByName) {
 }
 
 TEST_F(ServerSide, TheHostsNameAloneAsksForNothing) {
-  const Outcome outcome = run({kPsql, "-XAtqc", by_dblink(remote("")), "-h", server_.value("PQMINT_TEST_SOCKET_DIR"),
-                               "-p", std::to_string(server_.port()), "-U", "postgres", "-d", "app"},
-                              Environment());
+  const Outcome outcome = server_.as_superuser(by_dblink(remote("")));
   EXPECT_TRUE(has(outcome.err, "no password supplied")) << outcome.out << outcome.err;
 }
 
@@ -85,9 +83,7 @@ TEST_F(ServerSide, ATrapForASuperuserCatchesNothing) {
                   "create function of_plain.trap() returns text language sql security definer as $$" +
                       by_dblink(remote("password=pqmint:rds")) + "$$");
   EXPECT_EQ(made, "");
-  const Outcome sprung = run({kPsql, "-XAtqc", "select of_plain.trap()", "-h", server_.value("PQMINT_TEST_SOCKET_DIR"),
-                              "-p", std::to_string(server_.port()), "-U", "postgres", "-d", "app"},
-                             Environment());
+  const Outcome sprung = server_.as_superuser("select of_plain.trap()");
   EXPECT_TRUE(has(sprung.err, kOnlySuperusers)) << sprung.out << sprung.err;
   EXPECT_EQ(server_.verdicts(), "");
 }
