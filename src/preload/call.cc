@@ -75,17 +75,21 @@ Parameters Call::parameters(size_t extra, const char* default_user) const {
 }
 
 bool Call::mentions(const char* keyword) const {
+  // In a URI a keyword may be spelled with percents.
+  const auto may_say = [keyword](const char* text) {
+    return text && (strstr(text, keyword) || (is_uri(text) && strchr(text, '%')));
+  };
   switch (shape) {
     case Shape::kConninfo:
-      return strstr(conninfo, keyword) != nullptr;
+      return may_say(conninfo);
     case Shape::kParams:
       for (size_t i = 0; keywords[i] != nullptr; ++i) {
         if (strcmp(keywords[i], keyword) == 0) return true;
-        if (strcmp(keywords[i], "dbname") == 0 && values[i] && strstr(values[i], keyword)) return true;
+        if (strcmp(keywords[i], "dbname") == 0 && may_say(values[i])) return true;
       }
       return false;
     case Shape::kLogin:
-      return dbname != nullptr && strstr(dbname, keyword) != nullptr;
+      return may_say(dbname);
   }
   return false;
 }

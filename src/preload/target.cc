@@ -19,6 +19,9 @@ constexpr const char* kBadValue = "~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~pqmint~~~~~~~~~
 
 // Checked after hosts, ports, user, password file and TLS settings, in 14 to 18.
 constexpr const char* kCheckedLate = "target_session_attrs";
+// Checked after even that, by 16 and later.
+constexpr const char* kCheckedLater[] = {"load_balance_hosts", "min_protocol_version", "max_protocol_version",
+                                         "scram_client_key", "scram_server_key"};
 // Read as a number only when libpq comes to the first host, after every other check and before its name is looked up.
 constexpr const char* kCheckedLast = "port";
 
@@ -57,6 +60,18 @@ const char* value_of(const PQconninfoOption* options, const char* keyword) {
   return nullptr;
 }
 
+// Whether a service file has a say: libpq's defaults may then be anybody's.
+bool asks_a_service(const Call& call) {
+  return call.mentions("service") || given(getenv("PGSERVICE"));
+}
+
+// What libpq takes for it when nobody says anything.
+bool is_default(const PQconninfoOption& option) {
+  const bool same =
+      option.val && option.compiled ? strcmp(option.val, option.compiled) == 0 : !option.val && !option.compiled;
+  return same && (!option.envvar || !getenv(option.envvar));
+}
+
 PQconninfoOption* find(PQconninfoOption* options, const char* keyword) {
   for (PQconninfoOption* o = options; o && o->keyword; ++o) {
     if (strcmp(o->keyword, keyword) == 0) return o;
@@ -87,7 +102,7 @@ bool default_password_file_is_open_to_others(const Libpq& libpq) {
 
 // libpq warns on stderr about such a file whenever it looks there, so the probe must not look a second time.
 bool password_file_is_open_to_others(const Libpq& libpq, const Call& call) {
-  if (call.mentions("passfile") || call.mentions("service") || given(getenv("PGSERVICE"))) {
+  if (call.mentions("passfile") || asks_a_service(call)) {
     Parameters asking = call.parameters(1);
     if (!asking.ready()) return false;
     asking.add("port", kTooManyPorts);
@@ -163,11 +178,28 @@ bool Target::resolve(const Libpq& libpq, const Call& call) {
   return hosts_ != nullptr;
 }
 
+bool Target::complete_with_defaults(const Call& call) {
+  // The second probe is also the one that lets libpq warn of such a file.
+  if (password_file_is_open_to_others_ || call.mentions(kCheckedLate) || asks_a_service(call)) return false;
+  for (const char* keyword : kCheckedLater) {
+    const PQconninfoOption* later = find(options_, keyword);
+    if (later && !is_default(*later)) return false;
+  }
+  PQconninfoOption* spoiled = find(options_, kCheckedLate);
+  if (!spoiled || getenv(spoiled->envvar)) return false;
+  char* value = spoiled->compiled ? strdup(spoiled->compiled) : nullptr;
+  if (spoiled->compiled && !value) return false;
+  free(spoiled->val);  // made by libpq's strdup
+  spoiled->val = value;
+  return true;
+}
+
 bool Target::complete(const Libpq& libpq, const Call& call) {
+  if (complete_with_defaults(call)) return true;
   Parameters asking = call.parameters(1);
   if (!asking.ready()) return false;
   asking.add(kCheckedLast, kBadValue);
-  // This probe may look at a password file that is open to others: libpq's warning then stands once, as it should.
+  // It may look at a password file that is open to others: libpq's warning then stands once, as it should.
   Probe probe(libpq, asking);
   if (!probe.stopped_by_us()) return false;
   PQconninfoOption* options = probe.options();
@@ -263,9 +295,14 @@ Text conninfo_of(const PQconninfoOption* options, const Setting* overrides, size
     }
     return nullptr;
   };
+  const bool has_service = given(value_of(options, "service")) || given(getenv("PGSERVICE"));
+  // libpq knows its defaults by itself, and reads fewer words in less time.
+  const auto must_be_said = [&](const PQconninfoOption& o) {
+    return o.val && (has_service || !is_default(o)) && !override_of(o.keyword);
+  };
   const auto each = [&](auto&& say) {
     for (const PQconninfoOption* o = options; o->keyword; ++o) {
-      if (o->val && !override_of(o->keyword)) say(o->keyword, o->val);
+      if (must_be_said(*o)) say(o->keyword, o->val);
     }
     for (size_t i = 0; i < override_count; ++i) {
       if (overrides[i].value) say(overrides[i].keyword, overrides[i].value);

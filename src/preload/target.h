@@ -56,8 +56,8 @@ class Target {
   Text password_file_entry(const Libpq& libpq, size_t index) const;
 
   /// The probe hides the user's target_session_attrs behind its bad value, and what libpq checks after it. This brings
-  /// the value back and lets libpq check the rest, by a second probe that spoils the port; only connections that are
-  /// ours need it. False: as for resolve().
+  /// the value back and lets libpq check the rest: by a second probe, which spoils the port, unless all of it stands at
+  /// libpq's defaults. Only connections that are ours need it. False: as for resolve().
   bool complete(const Libpq& libpq, const Call& call);
 
   /// Whether anybody named the user: the call, PGUSER or the service file. Otherwise it is the name that the operating
@@ -68,6 +68,7 @@ class Target {
 
  private:
   void split_hosts();
+  bool complete_with_defaults(const Call& call);
 
   const Libpq* libpq_ = nullptr;
   PQconninfoOption* options_ = nullptr;
@@ -88,8 +89,9 @@ struct Setting {
   const char* value;
 };
 
-/// One conninfo string that says all that `options` say, with `overrides` in place of their namesakes. As a string,
-/// because only there does an empty value count: password='' keeps PGPASSWORD out. Null when memory is out.
+/// One conninfo string that means all that `options` say, in this environment, with `overrides` in place of their
+/// namesakes. As a string, because only there does an empty value count: password='' keeps PGPASSWORD out. Null when
+/// memory is out.
 Text conninfo_of(const PQconninfoOption* options, const Setting* overrides, size_t override_count);
 
 }  // namespace pqmint

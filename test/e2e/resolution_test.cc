@@ -89,10 +89,11 @@ TEST_F(Resolution, WhatLibpqRejectsItRejectsInItsOwnWords) {
   const std::string host = "host=" + std::string(kWriter) + " ";
   for (const std::string& conninfo :
        {std::string("app"), std::string("host"), host + "frobnicate=1", host + "port='5432", host + "sslmode=maybe",
-        host + "target_session_attrs=best", host + "channel_binding=perhaps",
-        "postgresql://" + std::string(kWriter) + "/app?x=y", "postgresql://" + std::string(kWriter) + ":5432:5433/app",
-        std::string("postgresql://[::1/app"), std::string("service=a"), std::string("service=missing"),
-        "host=" + std::string(kWriter) + ",b port=1,2,3", host + "hostaddr=1.2.3.4,1.2.3.5",
+        host + "target_session_attrs=best", host + "channel_binding=perhaps", host + "load_balance_hosts=perhaps",
+        host + "max_protocol_version=1", "postgresql://" + std::string(kWriter) + "/app?x=y",
+        "postgresql://" + std::string(kWriter) + ":5432:5433/app", std::string("postgresql://[::1/app"),
+        std::string("service=a"), std::string("service=missing"), "host=" + std::string(kWriter) + ",b port=1,2,3",
+        host + "hostaddr=1.2.3.4,1.2.3.5",
         std::string("host=" + std::string(kWriter) + " port=99999 sslrootcert=/dev/null"),
         host + "gssencmode=please"}) {
     for (const char* word : {"connectdb", "connectStart"}) {
@@ -156,6 +157,49 @@ TEST_F(Resolution, ConninfoShowsWhatTheUserGave) {
   EXPECT_EQ(all.find("~~~"), std::string::npos) << all;
   // PQpass is the live token: libpq's own documentation of it.
   EXPECT_NE(client.say({"pass"}).find("X-Amz-Signature="), std::string::npos);
+}
+
+// The probe hides it behind a bad value; wherever the user said it, it must come back.
+TEST_F(Resolution, TheSessionThatIsWantedIsKept) {
+  const std::string uri = "postgresql://iam_user@" + std::string(kWriter) + ":" + port_ +
+                          "/app?hostaddr=127.0.0.1&sslrootcert=" + server_.ca();
+  write_file(environment_.home() + "/services", "[replica]\ntarget_session_attrs=standby\n");
+  environment_.set("PGSERVICEFILE", environment_.home() + "/services");
+  Client client(environment_);
+  const auto wanted = [&](const std::string& conninfo) {
+    const std::string said = client.say({"connectdb", conninfo});
+    return client.say({"conninfo", "target_session_attrs"}) + ": " + said;
+  };
+  const std::string refused = "server is not in hot standby mode";
+  EXPECT_EQ(wanted(good_), "any: OK");
+  EXPECT_EQ(wanted(uri), "any: OK");
+  for (const std::string& asked :
+       {good_ + " target_session_attrs=standby", uri + "&target_session_attrs=standby",
+        uri + "&target%5Fsession%5Fattrs=standby", good_ + " service=replica", uri + "&s%65rvice=replica"}) {
+    const std::string said = wanted(asked);
+    EXPECT_TRUE(said.starts_with("standby: BAD") && said.find(refused) != std::string::npos) << asked << ": " << said;
+  }
+  client.say({"setenv", "PGTARGETSESSIONATTRS", "standby"});
+  EXPECT_TRUE(wanted(good_).starts_with("standby: BAD"));
+  EXPECT_EQ(wanted(good_ + " target_session_attrs=any"), "any: OK");
+  client.say({"setenv", "PGTARGETSESSIONATTRS", "best"});
+  EXPECT_NE(wanted(good_).find("invalid target_session_attrs value: \"best\""), std::string::npos);
+}
+
+// The other way about: a setting of the call's that is libpq's default, against an environment or a service that is
+// not.
+TEST_F(Resolution, ADefaultThatIsSaidIsSaid) {
+  write_file(environment_.home() + "/services",
+             "[slow]\noptions=-c work_mem=1MB\ntarget_session_attrs=standby\nsslsni=0\n");
+  environment_.set("PGSERVICEFILE", environment_.home() + "/services").set("PGOPTIONS", "-c work_mem=2MB");
+  environment_.set("PGSSLSNI", "0").set("PGTARGETSESSIONATTRS", "standby");
+  Client client(environment_);
+  expect_login(client, {"connectdb", good_ + " target_session_attrs=any sslsni=1 options=''"});
+  EXPECT_EQ(client.say({"conninfo", "sslsni"}), "1");
+  EXPECT_EQ(client.say({"query", "show work_mem"}), "4MB");
+  expect_login(client, {"connectdb", good_ + " service=slow target_session_attrs=any sslsni=1 options=''"});
+  EXPECT_EQ(client.say({"conninfo", "sslsni"}), "1");
+  EXPECT_EQ(client.say({"query", "show work_mem"}), "4MB");
 }
 
 TEST_F(Resolution, ATokenSpecStaysATokenSpec) {
