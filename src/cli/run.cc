@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/loader_list.h"
 #include "cli/loader.h"
 #include "cli/program.h"
 #include "preload/memory.h"
@@ -20,7 +21,6 @@ namespace pqmint {
 namespace {
 
 constexpr const char* kStandIn = "libpq.so.5";
-constexpr const char* kReal = "libpq-real.so.5";  // what the stand-in calls the libpq behind it
 
 // The parts, one after another.
 struct Path {
@@ -41,29 +41,6 @@ struct Path {
 
 bool is_there(const char* path) {
   return access(path, R_OK) == 0;
-}
-
-bool is_our_library(const char* entry) {
-  return strcmp(base_name(entry), "libpqmint.so") == 0;
-}
-
-bool is_our_folder(const char* entry) {
-  return is_there(Path(entry, "/", kReal).text);
-}
-
-// A list of the loader's, without what an outer `pqmint run` put there.
-Text without(const char* list, const char* separators, bool (*is_ours)(const char*)) {
-  Text rest = copy_text(list ? list : "");
-  Text kept(static_cast<char*>(calloc(1, strlen(rest ? rest.get() : "") + 1)));
-  if (!rest || !kept) return nullptr;
-  char* state = nullptr;
-  bool found = false;
-  char* end = kept.get();
-  for (char* entry = strtok_r(rest.get(), separators, &state); entry; entry = strtok_r(nullptr, separators, &state)) {
-    found |= is_ours(entry);
-    if (!is_ours(entry)) end = stpcpy(stpcpy(end, end == kept.get() ? "" : ":"), entry);
-  }
-  return found ? std::move(kept) : copy_text(list ? list : "");
 }
 
 bool put_in_front(const char* variable, const char* ours, const char* others) {
@@ -107,7 +84,7 @@ struct Links {
            each(Path(folder, "/pqmint/core.so"), Path(prefix, "/lib/pqmint/core.so")) &&
            each(Path(folder, "/pqmint/net.so"), Path(prefix, "/lib/pqmint/net.so")) &&
            (!real || (each(Path(folder, "/pqmint/", kStandIn), Path(prefix, "/lib/pqmint/", kStandIn)) &&
-                      each(Path(folder, "/pqmint/", kReal), Path(real))));
+                      each(Path(folder, "/pqmint/", kRealLibpq), Path(real))));
   }
   bool stand_in(const char* folder) const {
     return is_private(folder) && is_private(Path(folder, "/pqmint").text) &&
@@ -195,14 +172,13 @@ Text own_libpq(const char* word, const char* library_path) {
 }  // namespace
 
 void leave_no_trace() {
-  Text preload = without(getenv("LD_PRELOAD"), ": ", is_our_library);
-  Text library_path = without(getenv("LD_LIBRARY_PATH"), ":;", is_our_folder);
-  const auto put = [](const char* name, const Text& value) {
-    if (!value) return;
-    given(value.get()) ? setenv(name, value.get(), 1) : unsetenv(name);
+  const auto clean = [](const char* name, LoaderList kind) {
+    Text list = copy_text(getenv(name));
+    if (!list || !take_out_ours(list.get(), kind)) return;
+    given(list.get()) ? setenv(name, list.get(), 1) : unsetenv(name);
   };
-  put("LD_PRELOAD", preload);
-  put("LD_LIBRARY_PATH", library_path);
+  clean("LD_PRELOAD", LoaderList::kPreload);
+  clean("LD_LIBRARY_PATH", LoaderList::kLibraryPath);
 }
 
 int run_program(const char* prefix, char* const argv[], bool preload_only) {
@@ -216,7 +192,7 @@ int run_program(const char* prefix, char* const argv[], bool preload_only) {
   Path folder(prefix, "/lib/pqmint");
   Text real;
   if (!preload_only && is_there(Path(folder.text, "/", kStandIn).text)) real = own_libpq(argv[0], library_path);
-  const Text installed(realpath(Path(folder.text, "/", kReal).text, nullptr));
+  const Text installed(realpath(Path(folder.text, "/", kRealLibpq).text, nullptr));
   const bool as_installed = !real || (installed && strcmp(installed.get(), real.get()) == 0);
   if (!as_installed || !can_stand_in_a_list(prefix)) {
     Path links("");

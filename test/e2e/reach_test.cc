@@ -156,8 +156,8 @@ TEST_F(Reach, WhatTheUserSetStaysBehindOurs) {
   environment_.set("LD_LIBRARY_PATH", "/one:/two").set("LD_PRELOAD", "");
   EXPECT_EQ(lists(), library + "\n" + folder + ":/one:/two\n");
   // One inside the other.
-  environment_.set("LD_LIBRARY_PATH", folder + ":/one").set("LD_PRELOAD", library);
-  EXPECT_EQ(lists(), library + "\n" + folder + ":/one\n");
+  environment_.set("LD_LIBRARY_PATH", folder + "::/one/pqmint").set("LD_PRELOAD", library);
+  EXPECT_EQ(lists(), library + "\n" + folder + "::/one/pqmint\n");
 }
 
 // The command asks a plain libpq, whatever it was started from.
