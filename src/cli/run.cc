@@ -62,6 +62,11 @@ bool is_private(const char* folder) {
          (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+bool for_all_to_enter(const char* folder) {
+  struct stat st;
+  return geteuid() != 0 || (lstat(folder, &st) == 0 && (st.st_mode & S_IXOTH) != 0);
+}
+
 // For all to enter, whatever the umask: programs change their user.
 bool make_folder(const char* path) {
   return mkdir(path, 0755) == 0 && chmod(path, 0755) == 0;
@@ -126,19 +131,32 @@ bool find_or_make(const Links& links, const char* base, Path& folder) {
   return true;
 }
 
+// What a message says of the places below.
+constexpr const char* kPlaces =
+    "RUNTIME_DIRECTORY, /run (root's), XDG_RUNTIME_DIR, XDG_CACHE_HOME (or ~/.cache), TMPDIR or /tmp";
+
 bool find_or_make(const Links& links, Path& folder) {
+  const auto serves = [&](const char* place) {
+    return is_private(place) && find_or_make(links, Path(place, "/pqmint").text, folder);
+  };
+  // systemd made it for this service, and takes it away with it. It is the first of a list.
+  if (const char* service = getenv("RUNTIME_DIRECTORY"); given(service) && *service == '/') {
+    Path first(service);
+    first.text[strcspn(first.text, ":")] = '\0';
+    if (for_all_to_enter(first.text) && serves(first.text)) return true;
+  }
   // Root's programs often change their user, who cannot enter root's own folders.
   if (geteuid() == 0 && find_or_make(links, "/run/pqmint", folder)) return true;
-  const char* runtime = getenv("XDG_RUNTIME_DIR");
-  if (given(runtime) && *runtime == '/' && is_private(runtime) &&
-      find_or_make(links, Path(runtime, "/pqmint").text, folder))
+  if (const char* session = getenv("XDG_RUNTIME_DIR"); given(session) && *session == '/' && serves(session))
     return true;
   // What is cleared of old files is no good place: what a program loads next could by then be anybody's.
   const char* home = getenv("HOME");
-  if (given(home) && *home == '/' && is_private(home)) {
-    const Path cache(home, "/.cache");
-    mkdir(cache.text, 0700);
-    if (is_private(cache.text) && find_or_make(links, Path(cache.text, "/pqmint").text, folder)) return true;
+  if (const char* cache = getenv("XDG_CACHE_HOME"); given(cache) && *cache == '/') {
+    if (serves(cache)) return true;
+  } else if (given(home) && *home == '/' && is_private(home)) {
+    const Path usual(home, "/.cache");
+    mkdir(usual.text, 0700);
+    if (serves(usual.text)) return true;
   }
   char user[16];
   snprintf(user, sizeof user, "%u", static_cast<unsigned>(geteuid()));
@@ -200,18 +218,17 @@ int run_program(const char* prefix, char* const argv[], bool preload_only) {
       library = Path(links.text, "/libpqmint.so");
       folder = Path(links.text, "/pqmint");
     } else if (can_stand_in_a_list(prefix)) {
-      fprintf(
-          stderr,
-          "pqmint: cannot make a folder of links in XDG_RUNTIME_DIR or TMPDIR (%s): programs that look libpq up past "
-          "LD_PRELOAD are not reached\n",
-          strerror(errno));
+      fprintf(stderr,
+              "pqmint: cannot make a folder of links in %s (%s): programs that look libpq up past LD_PRELOAD are not "
+              "reached; name a TMPDIR that can be written to\n",
+              kPlaces, strerror(errno));
       real.reset();
     } else {
       fprintf(
           stderr,
           "pqmint: %s cannot be preloaded, because its path has a blank, a colon or a semicolon in it, and no folder "
-          "of links can be made in XDG_RUNTIME_DIR or TMPDIR (%s); name a TMPDIR that can be written to\n",
-          library.text, strerror(errno));
+          "of links can be made in %s (%s); name a TMPDIR that can be written to\n",
+          library.text, kPlaces, strerror(errno));
       return 126;
     }
   }
