@@ -336,9 +336,20 @@ TEST_F(Doctor, KnowsWhoIsReached) {
   const std::string script = environment_.home() + "/script";
   write_file(script, "#!/usr/bin/env -S python3 -u\nprint(1)\n", 0755);
   expect(script, 0, "a script for /usr/bin/python3");
+  for (const char* line : {"env python3", "env -S -i -u HOME -C / -- PGHOST=x python3 -u", "env -Spython3",
+                           "env -vS -uHOME python3", "env --split-string=-iv --unset=HOME --chdir / python3 -u"}) {
+    write_file(script, std::string("#!/usr/bin/") + line + "\nprint(1)\n", 0755);
+    expect(script, 0, "a script for /usr/bin/python3");
+  }
   write_file(script, "#!/bin/sh\npsql\n", 0755);
   expect(script, 0, "the programs that it starts");
   write_file(script, "#!/bin/sh\n# Once: exec /bin/true\nexec " + std::string(kPsql) + " \"$@\"\n", 0755);
+  expect(script, 0, std::string("a wrapper of ") + kPsql);
+  write_file(script,
+             "#!/bin/sh\necho 'no: exec /bin/true'\ncat <<END; cat <<-'LAST' # $((1<<2))\nexec /bin/true \"\nEND\n"
+             "exec /bin/true\n\tLAST\ncat <<<word; echo $((1<<3)) ${#A} \\\"\n[ -z \"$A\" ] || exec\t'" +
+                 std::string(kPsql) + "' \"$@\"\n",
+             0755);
   expect(script, 0, std::string("a wrapper of ") + kPsql);
   write_file(script, "#!/usr/bin/python3\n'''Start it by\nexec /bin/true\n'''\nprint(1)\n", 0755);
   expect(script, 0, "a script for /usr/bin/python3");
