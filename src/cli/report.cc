@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/shown.h"
+
 namespace pqmint {
 namespace {
 
@@ -40,11 +42,7 @@ class Page {
 
 // A server names itself and its user, and a terminal obeys what it is sent.
 std::string words(const Json::Value& value) {
-  std::string text = value.isNull() ? "" : value.asString();
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
-  }
-  return text;
+  return value.isNull() ? "" : without_controls(value.asString());
 }
 
 void tell_credential(Page& page, const Json::Value& host) {
