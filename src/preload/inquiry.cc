@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include "base/libpq_integer.h"
 #include "base/log.h"
 #include "preload/core_module.h"
 
@@ -48,6 +49,12 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
     error_ = joined(target.refusal() ? target.refusal() : "out of memory");
     char* text = error_.get();
     for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n';) text[--end] = '\0';
+    return;
+  }
+  // libpq looks at it no earlier than at the end of a blocking connect's first step, after the network's first packet.
+  const char* timeout = target.option("connect_timeout");
+  if (int seconds; timeout && !libpq_integer(timeout, seconds)) {
+    error_ = joined("invalid integer value \"", timeout, "\" for connection option \"connect_timeout\"");
     return;
   }
   Claims claims;

@@ -236,6 +236,22 @@ TEST_F(Command, CheckShowsThePlanEvenWhereItFails) {
   EXPECT_EQ(host["provider"].asString(), "rds");
 }
 
+// In libpq's words, which come too late for who only asks.
+TEST_F(Command, ATimeoutThatIsNoNumberIsLibpqsError) {
+  const std::string to = "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 port=9 user=u sslrootcert=/dev/null ";
+  for (const std::string value : {"abc", "5s", "''", "99999999999"}) {
+    const Outcome check = pqmint({"check", to + "connect_timeout=" + value});
+    EXPECT_EQ(check.status, 1) << value;
+    EXPECT_EQ(pqmint({"token", to + "connect_timeout=" + value}).err, check.err);
+    ASSERT_TRUE(check.err.starts_with("pqmint: invalid integer value \"")) << check.err;
+    const Outcome psql = run({kPsql, to + "password=x connect_timeout=" + value}, environment_);
+    expect_contains(psql.err, check.err.substr(8));
+  }
+  for (const std::string value : {"5", "' 5 '", "-1", "+5"}) {
+    EXPECT_EQ(pqmint({"check", to + "connect_timeout=" + value}).status, 0) << value;
+  }
+}
+
 TEST_F(Command, CheckTellsPeopleTheSame) {
   const Outcome outcome = pqmint({"check", "host=" + std::string(kWriter) + ",localhost user=u sslrootcert=/dev/null"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
