@@ -228,6 +228,19 @@ TEST_F(Command, CheckSaysThatAPasswordOfTheUsersOwnWins) {
                   "switched off");
 }
 
+// A tunnel's port is wrong in a token that is signed for a port, and in no other.
+TEST_F(Command, CheckSpeaksOfTunnelsWhereTheyMatter) {
+  environment_.set("PGHOSTADDR", "127.0.0.1");
+  const auto note = [&](const std::string& host) {
+    return parse(
+        pqmint({"check", "--json", "host=" + host + " port=6432 user=admin sslmode=require"}).out)["hosts"][0]["note"];
+  };
+  expect_contains(note(kWriter).asString(), "name the database's own port with passfile=pqmint:rds?endpoint=");
+  EXPECT_TRUE(note(kDsql).isNull());
+  EXPECT_TRUE(note("orders.postgres.database.azure.com").isNull());
+  expect_contains(note("db.example.org").asString(), "127.0.0.1 is this machine itself: if a tunnel");
+}
+
 TEST_F(Command, CheckShowsThePlanEvenWhereItFails) {
   environment_.unset("AWS_ACCESS_KEY_ID");
   const Json::Value host =
