@@ -229,8 +229,12 @@ class Granting {
       if (!region) return fail(region.error());
       if (!take(*region, "profile") && !take(region_of_machine(), "imds")) {
         return fail(
-            "no region: " + quoted(subject_.name) + " does not name one; set AWS_REGION, or region= in the token spec" +
-            (grant_.kind == HostKind::kGlobalWriter ? ", to the region of the cluster that is the writer now" : ""));
+            "no region: " + quoted(subject_.name) + " does not name one; " +
+            (is_loopback(subject_.name)
+                 ? "if a tunnel to the database begins there, name its end with endpoint= in the token spec"
+                 : std::string("set AWS_REGION, or region= in the token spec") +
+                       (grant_.kind == HostKind::kGlobalWriter ? ", to the region of the cluster that is the writer now"
+                                                               : "")));
       }
     }
     if (is_region_name(grant_.region)) return true;

@@ -97,7 +97,8 @@ size_t Inquiry::first_managed() const {
 
 Text Inquiry::no_host_is_ours() const {
   const char* host = target().hosts()[0].host;
-  return joined("host \"", host ? host : "",
+  if (!given(host)) return joined("no host is named; say host=NAME, or set PGHOST or PGSERVICE");
+  return joined("host \"", host,
                 "\" is not an endpoint of RDS, Aurora, DSQL or Azure Database for PostgreSQL; for a tunnel or a CNAME, "
                 "name the real one: passfile=pqmint:rds?endpoint=NAME.rds.amazonaws.com:5432");
 }

@@ -129,6 +129,7 @@ TEST_F(Command, TokenOfAHostThatIsNotOursIsAnError) {
   EXPECT_EQ(token.status, 1);
   EXPECT_EQ(token.out, "");
   expect_contains(token.err, "pqmint: host \"localhost\" is not an endpoint");
+  EXPECT_EQ(pqmint({"token"}).err, "pqmint: no host is named; say host=NAME, or set PGHOST or PGSERVICE\n");
 }
 
 TEST_F(Command, TokenTakesTheFirstManagedHostAndAsksNoPassword) {
@@ -272,6 +273,13 @@ TEST_F(Command, CheckTellsPeopleTheSame) {
        {"cluster-writer", "eu-west-1 (from host)", "environment, AKIA...MPLE", "verify-full", "not ours"}) {
     expect_contains(outcome.out, part);
   }
+  const auto page = [&](const std::string& more) {
+    return pqmint({"check", "host=" + std::string(kWriter) + " user=u sslrootcert=/dev/null " + more}).out;
+  };
+  expect_contains(page("sslmode=disable"), "\n  TLS          disable\n");
+  EXPECT_EQ(page("passfile=pqmint:rsd").find("service"), std::string::npos) << "what it is was not found out";
+  environment_.unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY");
+  expect_contains(page(""), "\n  credentials  none\n               environment: AWS_ACCESS_KEY_ID is not set\n");
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ TEST_F(Failure, ARefusalIsExplainedToWhoPolls) {
   expect_contains(refused, "pqmint: the server refused");
   EXPECT_EQ(refused.find("/proc/self/fd"), std::string::npos) << refused;
   // Said of a password: the server did not take it for a token at all.
-  expect_contains(refused, "likeliest first:|  - the role lacks rds_iam");
+  expect_contains(refused, "likeliest first:|  - the role does not exist, or lacks rds_iam: GRANT rds_iam TO");
 }
 
 // What is at hand to find the cause: lives, ages, and the tunnel that signs for its own port.
