@@ -53,8 +53,9 @@ lint:
 	@scripts/lint
 
 install: build
-	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	@DESTDIR="$(if $(DESTDIR),$(abspath $(DESTDIR)))" meson install -C $(BUILD) --quiet
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && ninja -C $(BUILD) --quiet build.ninja >/dev/null
+	@DESTDIR="$(if $(DESTDIR),$(abspath $(DESTDIR)))" meson install -C $(BUILD) --quiet --no-rebuild
+	@echo "installed: $(if $(DESTDIR),$(abspath $(DESTDIR)))$(abspath $(PREFIX))/bin/pqmint"
 
 # build/deb/*.deb, out of a copy of the sources.
 deb:

@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/glyph.h"
 
 namespace pqmint {
 namespace {
@@ -34,15 +37,26 @@ const char* utc(int64_t seconds, char* out, size_t size) {
   return out;
 }
 
-// No link that somebody else has put there is followed, and a file that is new is its owner's alone. Standard error
-// when no file is named.
+// A file belongs to its reader: to this user, or to root, who has laid it out for several. Terminals, pipes and the
+// like have nobody else behind them.
+bool is_trusted(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_uid == geteuid() || st.st_uid == 0);
+}
+
+// No link that somebody else has put there is followed, nor his file written to, and a file that is new is its owner's
+// alone. Standard error when no file is named; so too by its name, which is a link.
 void write_line(const char* text, size_t length) {
   const char* path = getenv("PQMINT_LOG_FILE");
-  const bool is_named = path && *path;
+  const bool is_named = path && *path && strcmp(path, "/dev/stderr") != 0;
   const int fd = is_named
                      ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600)
                      : STDERR_FILENO;
   if (fd < 0) return;
+  if (is_named && !is_trusted(fd)) {
+    close(fd);
+    return;
+  }
   // A log that cannot be written (a full disk, a pipe that nobody reads any more) is no reason to fail a connection,
   // let alone to end the program.
   sigset_t pipe, before, pending;
@@ -105,10 +119,13 @@ LogLine& LogLine::with(const char* key, const char* value) {
   put('=');
   const bool is_quoted = strpbrk(value, " \"=\\") != nullptr;
   if (is_quoted) put('"');
-  for (; *value; ++value) {
-    const bool is_control = static_cast<unsigned char>(*value) < ' ' || *value == 0x7f;
+  for (const char* end = value + strlen(value); value < end;) {
+    const Glyph glyph = first_glyph(value, static_cast<size_t>(end - value));
     if (*value == '"' || *value == '\\') put('\\');
-    put(is_control ? '?' : *value);
+    if (glyph.is_control) put('?');
+    for (size_t i = 0; i < glyph.length; ++i, ++value) {
+      if (!glyph.is_control) put(*value);
+    }
   }
   if (is_quoted) put('"');
   return *this;

@@ -7,7 +7,21 @@
 #include <string>
 #include <string_view>
 
+#include "base/glyph.h"
+
 namespace pqmint {
+
+/// Control characters become question marks.
+inline std::string without_controls(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Glyph glyph = first_glyph(text.data(), text.size());
+    glyph.is_control ? out.append("?") : out.append(text.substr(0, glyph.length));
+    text.remove_prefix(glyph.length);
+  }
+  return out;
+}
 
 /// At most `most` bytes, cut between characters with "..." at the end; control characters become
 /// question marks.
@@ -16,10 +30,7 @@ inline std::string shown(std::string_view text, size_t most) {
   const bool whole = text.size() <= most;
   size_t end = whole ? text.size() : most - kCut.size();
   while (!whole && end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a UTF-8 sequence
-  std::string out(text.substr(0, end));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
-  }
+  std::string out = without_controls(text.substr(0, end));
   return whole ? out : out.append(kCut);
 }
 

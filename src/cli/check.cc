@@ -64,10 +64,11 @@ void describe_own_password(const Inquiry& inquiry, size_t index, Json::Value& ou
   const Endpoint endpoint = classify(host.host ? host.host : "");
   const char* spec = inquiry.claims()[index].spec.get();
   if (endpoint.service == Service::kNone) {
-    if (!spec && is_loopback(host.hostaddr ? host.hostaddr : host.host ? host.host : "")) {
-      out["note"] =
-          "this machine's own address: if a tunnel to a managed database begins here, name its end with "
-          "passfile=pqmint:rds?endpoint=NAME:PORT (or dsql, entra)";
+    const char* dialled = host.hostaddr ? host.hostaddr : host.host ? host.host : "";
+    if (!spec && is_loopback(dialled)) {
+      out["note"] = std::string(dialled) +
+                    " is this machine itself: if a tunnel to a managed database begins here, name its end with "
+                    "passfile=pqmint:rds?endpoint=NAME:PORT (or dsql, entra)";
     }
     return;
   }

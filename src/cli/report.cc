@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/shown.h"
+
 namespace pqmint {
 namespace {
 
@@ -40,11 +42,7 @@ class Page {
 
 // A server names itself and its user, and a terminal obeys what it is sent.
 std::string words(const Json::Value& value) {
-  std::string text = value.isNull() ? "" : value.asString();
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
-  }
-  return text;
+  return value.isNull() ? "" : without_controls(value.asString());
 }
 
 void tell_credential(Page& page, const Json::Value& host) {
@@ -55,6 +53,8 @@ void tell_credential(Page& page, const Json::Value& host) {
     if (!credential["identity"].isNull()) text += ", " + words(credential["identity"]);
     if (!credential["expires_at"].isNull()) text += ", until " + words(credential["expires_at"]);
     page.row("credentials", text);
+  } else if (!host["credential_trail"].empty()) {
+    page.row("credentials", "none", Paint::kNote);
   }
   for (const Json::Value& step : host["credential_trail"]) {
     page.row("", words(step["source"]) + ": " + words(step["reason"]), Paint::kFaint);
@@ -79,10 +79,11 @@ void tell_tls(Page& page, const Json::Value& tls) {
   const std::string mode = words(tls["sslmode"]), roots = words(tls["sslrootcert"]);
   const bool verifies = mode.starts_with("verify-");
   page.row("TLS",
-           mode + (roots == "system" ? ", the system's roots"
-                   : !roots.empty()  ? ", roots " + roots
-                   : verifies        ? ", no roots found"
-                                     : ", the server is not verified"),
+           mode + (mode == "disable"   ? ""
+                   : roots == "system" ? ", the system's roots"
+                   : !roots.empty()    ? ", roots " + roots
+                   : verifies          ? ", no roots found"
+                                       : ", the server is not verified"),
            verifies ? Paint::kPlain : Paint::kNote);
 }
 
@@ -94,7 +95,7 @@ void tell_host(Page& page, const Json::Value& host, const std::string& said_else
     if (!host["note"].isNull()) page.row("note", words(host["note"]), Paint::kNote);
     return;
   }
-  page.row("service", words(host["provider"]) + " (" + words(host["kind"]) + ")");
+  if (!host["provider"].isNull()) page.row("service", words(host["provider"]) + " (" + words(host["kind"]) + ")");
   if (!host["endpoint"].isNull()) page.row("endpoint", words(host["endpoint"]));
   if (!host["region"].isNull()) {
     page.row("region", words(host["region"]) + " (from " + words(host["region_source"]) + ")");

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/loader_list.h"
 #include "cli/loader.h"
 #include "cli/program.h"
 #include "preload/memory.h"
@@ -20,7 +21,6 @@ namespace pqmint {
 namespace {
 
 constexpr const char* kStandIn = "libpq.so.5";
-constexpr const char* kReal = "libpq-real.so.5";  // what the stand-in calls the libpq behind it
 
 // The parts, one after another.
 struct Path {
@@ -43,29 +43,6 @@ bool is_there(const char* path) {
   return access(path, R_OK) == 0;
 }
 
-bool is_our_library(const char* entry) {
-  return strcmp(base_name(entry), "libpqmint.so") == 0;
-}
-
-bool is_our_folder(const char* entry) {
-  return is_there(Path(entry, "/", kReal).text);
-}
-
-// A list of the loader's, without what an outer `pqmint run` put there.
-Text without(const char* list, const char* separators, bool (*is_ours)(const char*)) {
-  Text rest = copy_text(list ? list : "");
-  Text kept(static_cast<char*>(calloc(1, strlen(rest ? rest.get() : "") + 1)));
-  if (!rest || !kept) return nullptr;
-  char* state = nullptr;
-  bool found = false;
-  char* end = kept.get();
-  for (char* entry = strtok_r(rest.get(), separators, &state); entry; entry = strtok_r(nullptr, separators, &state)) {
-    found |= is_ours(entry);
-    if (!is_ours(entry)) end = stpcpy(stpcpy(end, end == kept.get() ? "" : ":"), entry);
-  }
-  return found ? std::move(kept) : copy_text(list ? list : "");
-}
-
 bool put_in_front(const char* variable, const char* ours, const char* others) {
   if (!given(others)) return setenv(variable, ours, 1) == 0;
   const Text both = joined(ours, ":", others);
@@ -83,6 +60,11 @@ bool is_private(const char* folder) {
   struct stat st;
   return lstat(folder, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
          (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+bool for_all_to_enter(const char* folder) {
+  struct stat st;
+  return geteuid() != 0 || (lstat(folder, &st) == 0 && (st.st_mode & S_IXOTH) != 0);
 }
 
 // For all to enter, whatever the umask: programs change their user.
@@ -107,7 +89,7 @@ struct Links {
            each(Path(folder, "/pqmint/core.so"), Path(prefix, "/lib/pqmint/core.so")) &&
            each(Path(folder, "/pqmint/net.so"), Path(prefix, "/lib/pqmint/net.so")) &&
            (!real || (each(Path(folder, "/pqmint/", kStandIn), Path(prefix, "/lib/pqmint/", kStandIn)) &&
-                      each(Path(folder, "/pqmint/", kReal), Path(real))));
+                      each(Path(folder, "/pqmint/", kRealLibpq), Path(real))));
   }
   bool stand_in(const char* folder) const {
     return is_private(folder) && is_private(Path(folder, "/pqmint").text) &&
@@ -149,19 +131,32 @@ bool find_or_make(const Links& links, const char* base, Path& folder) {
   return true;
 }
 
+// What a message says of the places below.
+constexpr const char* kPlaces =
+    "RUNTIME_DIRECTORY, /run (root's), XDG_RUNTIME_DIR, XDG_CACHE_HOME (or ~/.cache), TMPDIR or /tmp";
+
 bool find_or_make(const Links& links, Path& folder) {
+  const auto serves = [&](const char* place) {
+    return is_private(place) && find_or_make(links, Path(place, "/pqmint").text, folder);
+  };
+  // systemd made it for this service, and takes it away with it. It is the first of a list.
+  if (const char* service = getenv("RUNTIME_DIRECTORY"); given(service) && *service == '/') {
+    Path first(service);
+    first.text[strcspn(first.text, ":")] = '\0';
+    if (for_all_to_enter(first.text) && serves(first.text)) return true;
+  }
   // Root's programs often change their user, who cannot enter root's own folders.
   if (geteuid() == 0 && find_or_make(links, "/run/pqmint", folder)) return true;
-  const char* runtime = getenv("XDG_RUNTIME_DIR");
-  if (given(runtime) && *runtime == '/' && is_private(runtime) &&
-      find_or_make(links, Path(runtime, "/pqmint").text, folder))
+  if (const char* session = getenv("XDG_RUNTIME_DIR"); given(session) && *session == '/' && serves(session))
     return true;
   // What is cleared of old files is no good place: what a program loads next could by then be anybody's.
   const char* home = getenv("HOME");
-  if (given(home) && *home == '/' && is_private(home)) {
-    const Path cache(home, "/.cache");
-    mkdir(cache.text, 0700);
-    if (is_private(cache.text) && find_or_make(links, Path(cache.text, "/pqmint").text, folder)) return true;
+  if (const char* cache = getenv("XDG_CACHE_HOME"); given(cache) && *cache == '/') {
+    if (serves(cache)) return true;
+  } else if (given(home) && *home == '/' && is_private(home)) {
+    const Path usual(home, "/.cache");
+    mkdir(usual.text, 0700);
+    if (serves(usual.text)) return true;
   }
   char user[16];
   snprintf(user, sizeof user, "%u", static_cast<unsigned>(geteuid()));
@@ -195,14 +190,13 @@ Text own_libpq(const char* word, const char* library_path) {
 }  // namespace
 
 void leave_no_trace() {
-  Text preload = without(getenv("LD_PRELOAD"), ": ", is_our_library);
-  Text library_path = without(getenv("LD_LIBRARY_PATH"), ":;", is_our_folder);
-  const auto put = [](const char* name, const Text& value) {
-    if (!value) return;
-    given(value.get()) ? setenv(name, value.get(), 1) : unsetenv(name);
+  const auto clean = [](const char* name, LoaderList kind) {
+    Text list = copy_text(getenv(name));
+    if (!list || !take_out_ours(list.get(), kind)) return;
+    given(list.get()) ? setenv(name, list.get(), 1) : unsetenv(name);
   };
-  put("LD_PRELOAD", preload);
-  put("LD_LIBRARY_PATH", library_path);
+  clean("LD_PRELOAD", LoaderList::kPreload);
+  clean("LD_LIBRARY_PATH", LoaderList::kLibraryPath);
 }
 
 int run_program(const char* prefix, char* const argv[], bool preload_only) {
@@ -216,7 +210,7 @@ int run_program(const char* prefix, char* const argv[], bool preload_only) {
   Path folder(prefix, "/lib/pqmint");
   Text real;
   if (!preload_only && is_there(Path(folder.text, "/", kStandIn).text)) real = own_libpq(argv[0], library_path);
-  const Text installed(realpath(Path(folder.text, "/", kReal).text, nullptr));
+  const Text installed(realpath(Path(folder.text, "/", kRealLibpq).text, nullptr));
   const bool as_installed = !real || (installed && strcmp(installed.get(), real.get()) == 0);
   if (!as_installed || !can_stand_in_a_list(prefix)) {
     Path links("");
@@ -224,18 +218,17 @@ int run_program(const char* prefix, char* const argv[], bool preload_only) {
       library = Path(links.text, "/libpqmint.so");
       folder = Path(links.text, "/pqmint");
     } else if (can_stand_in_a_list(prefix)) {
-      fprintf(
-          stderr,
-          "pqmint: cannot make a folder of links in XDG_RUNTIME_DIR or TMPDIR (%s): programs that look libpq up past "
-          "LD_PRELOAD are not reached\n",
-          strerror(errno));
+      fprintf(stderr,
+              "pqmint: cannot make a folder of links in %s (%s): programs that look libpq up past LD_PRELOAD are not "
+              "reached; name a TMPDIR that can be written to\n",
+              kPlaces, strerror(errno));
       real.reset();
     } else {
       fprintf(
           stderr,
           "pqmint: %s cannot be preloaded, because its path has a blank, a colon or a semicolon in it, and no folder "
-          "of links can be made in XDG_RUNTIME_DIR or TMPDIR (%s); name a TMPDIR that can be written to\n",
-          library.text, strerror(errno));
+          "of links can be made in %s (%s); name a TMPDIR that can be written to\n",
+          library.text, kPlaces, strerror(errno));
       return 126;
     }
   }

@@ -6,7 +6,6 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/libpq_integer.h"
 #include "base/log.h"
 #include "core/clock.h"
 #include "core/explain.h"
@@ -124,14 +124,13 @@ void plan_tls_for_all(const pqmint_request& request, Answer& answer) {
 // What a connection may wait for its credentials.
 std::chrono::seconds time_limit(const pqmint_request& request) {
   if (request.at_terminal) return std::chrono::minutes(15);  // a device code's own life
-  const std::string_view connect_timeout = view(request.connect_timeout);
-  constexpr int64_t kUsual = 30;
+  constexpr int kUsual = 30;
   // A program that allows itself ten minutes does not mean that a credential may take as long.
-  constexpr int64_t kLongest = 60;
+  constexpr int kLongest = 60;
   // libpq takes 1 for 2, and zero or less for "for ever".
-  constexpr int64_t kShortest = 2;
-  int64_t seconds = 0;
-  std::from_chars(connect_timeout.data(), connect_timeout.data() + connect_timeout.size(), seconds);
+  constexpr int kShortest = 2;
+  int seconds = 0;
+  if (request.connect_timeout) libpq_integer(request.connect_timeout, seconds);
   return std::chrono::seconds(seconds <= 0 ? kUsual : std::clamp(seconds, kShortest, kLongest));
 }
 

@@ -81,15 +81,11 @@ void tell_clock(Explanation& explanation) {
                                          (*skew > 0 ? " behind" : " ahead of") + " AWS's, which was allowed for");
 }
 
-std::string lacks_rds_iam(std::string_view user) {
-  return "the role lacks rds_iam: GRANT rds_iam TO " + identifier(user);
-}
-
 void tell_causes_at_rds(Explanation& explanation, const Grant& grant, std::string_view user) {
   explanation.cause("the keys may not rds-db:connect: allow it on arn:aws:rds-db:" + grant.region +
                     ":ACCOUNT:dbuser:RESOURCE-ID/" + std::string(user));
   explanation.cause("IAM authentication is switched off for the instance or cluster");
-  explanation.cause(lacks_rds_iam(user));
+  explanation.cause("the role lacks rds_iam: GRANT rds_iam TO " + identifier(user));
 }
 
 void tell_causes_at_dsql(Explanation& explanation, std::string_view user) {
@@ -110,7 +106,7 @@ std::string explain_signature(const Grant& grant, std::string_view user, std::st
   tell_clock(explanation);
   // RDS asks PAM for members of rds_iam, and takes every other role's token for an ordinary password.
   if (grant.service == Service::kRds && said.find("password authentication failed") != said.npos) {
-    explanation.cause(lacks_rds_iam(user));
+    explanation.cause("the role does not exist, or lacks rds_iam: GRANT rds_iam TO " + identifier(user));
     return explanation.take();
   }
   if (!grant.note.empty()) explanation.cause(grant.note);

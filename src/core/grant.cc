@@ -151,10 +151,11 @@ class Granting {
   }
 
   void note_tunnel() {
-    grant_.note = "the address " + std::string(view(host_.hostaddr)) +
-                  " is this machine's own: if a tunnel begins there whose port is not the database's, name the "
-                  "database's own with passfile=pqmint:" +
-                  name_of(grant_.service) + "?endpoint=" + subject_.name + ":5432";
+    grant_.note =
+        "the address " + std::string(view(host_.hostaddr)) +
+        " is this machine's own, and the port that is dialled there is signed: if a tunnel begins there, name "
+        "the database's own port with passfile=pqmint:rds?endpoint=" +
+        subject_.name + ":5432";
   }
 
   bool find_service() {
@@ -176,7 +177,9 @@ class Granting {
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
     grant_.is_explicit = endpoint.service == Service::kNone;
-    if (spec_.endpoint_host.empty() && is_loopback(view(host_.hostaddr))) note_tunnel();
+    // Other tokens hold no port.
+    const bool signs_port = grant_.service == Service::kRds && spec_.endpoint_host.empty();
+    if (signs_port && is_loopback(view(host_.hostaddr))) note_tunnel();
     if (grant_.service != Service::kEntra && request_.at_terminal) {
       return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
                   " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");
@@ -226,8 +229,12 @@ class Granting {
       if (!region) return fail(region.error());
       if (!take(*region, "profile") && !take(region_of_machine(), "imds")) {
         return fail(
-            "no region: " + quoted(subject_.name) + " does not name one; set AWS_REGION, or region= in the token spec" +
-            (grant_.kind == HostKind::kGlobalWriter ? ", to the region of the cluster that is the writer now" : ""));
+            "no region: " + quoted(subject_.name) + " does not name one; " +
+            (is_loopback(subject_.name)
+                 ? "if a tunnel to the database begins there, name its end with endpoint= in the token spec"
+                 : std::string("set AWS_REGION, or region= in the token spec") +
+                       (grant_.kind == HostKind::kGlobalWriter ? ", to the region of the cluster that is the writer now"
+                                                               : "")));
       }
     }
     if (is_region_name(grant_.region)) return true;

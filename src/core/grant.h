@@ -41,7 +41,7 @@ struct Grant {
   Trail credential_trail;
   std::string error;
 
-  std::string note;  // the name is the service's, and the address this machine's own: a tunnel, and how to say so
+  std::string note;  // the name is RDS's, and the address this machine's own: a tunnel, and how to say so
 };
 
 /// Mints for one host of `request`. Blocks only where credentials must be fetched, and no longer than `patience` says.

@@ -28,6 +28,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/loader_list.h"
 #include "base/log.h"
 
 namespace pqmint {
@@ -73,37 +74,9 @@ std::string find_program(const std::string& name, ChildOutcome::Fault& fault) {
   }
 }
 
-/// A list such as LD_PRELOAD's without the entries that are ours; untouched if there are none.
-std::string without(std::string_view list, const char* separators, bool (*is_ours)(std::string_view entry)) {
-  std::string out;
-  bool found = false;
-  for (std::string_view rest = list; !rest.empty();) {
-    const size_t end = std::min(rest.find_first_of(separators), rest.size());
-    const std::string_view entry = rest.substr(0, end);
-    found = found || is_ours(entry);
-    if (!entry.empty() && !is_ours(entry)) out.append(out.empty() ? "" : ":").append(entry);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return found ? out : std::string(list);
-}
-
-bool is_our_library(std::string_view entry) {
-  return entry.substr(entry.rfind('/') + 1) == "libpqmint.so";
-}
-
-std::string_view without_slashes(std::string_view folder) {
-  while (folder.size() > 1 && folder.ends_with('/')) folder.remove_suffix(1);
-  return folder;
-}
-
 std::string_view variable(const char* name) {
   const char* value = getenv(name);
   return value != nullptr ? value : "";
-}
-
-/// The folder of the libpq that stands in for the real one, as `pqmint run` puts it into LD_LIBRARY_PATH.
-bool is_our_folder(std::string_view entry) {
-  return without_slashes(entry).ends_with("/pqmint");
 }
 
 /// How many programs that pqmint has started stand above this process, one started by the next.
@@ -138,9 +111,9 @@ std::vector<std::string> environment_for(const std::vector<std::string>& more) {
     if (name == kDepth || is_token_spec(name, value)) continue;
     if (std::ranges::any_of(more, [&](const std::string& each) { return name_of(each) == name; })) continue;
     if (name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH") {
-      const std::string kept =
-          name == "LD_PRELOAD" ? without(value, ": ", is_our_library) : without(value, ":;", is_our_folder);
-      if (!kept.empty()) out.push_back(std::string(name) + "=" + kept);
+      std::string kept(value);
+      take_out_ours(kept.data(), name == "LD_PRELOAD" ? LoaderList::kPreload : LoaderList::kLibraryPath);
+      if (*kept.c_str() != '\0') out.push_back(std::string(name) + "=" + kept.c_str());
     } else {
       out.emplace_back(text);
     }

@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include "base/libpq_integer.h"
 #include "base/log.h"
 #include "preload/core_module.h"
 
@@ -48,6 +49,12 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
     error_ = joined(target.refusal() ? target.refusal() : "out of memory");
     char* text = error_.get();
     for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n';) text[--end] = '\0';
+    return;
+  }
+  // libpq looks at it no earlier than at the end of a blocking connect's first step, after the network's first packet.
+  const char* timeout = target.option("connect_timeout");
+  if (int seconds; timeout && !libpq_integer(timeout, seconds)) {
+    error_ = joined("invalid integer value \"", timeout, "\" for connection option \"connect_timeout\"");
     return;
   }
   Claims claims;
@@ -90,7 +97,8 @@ size_t Inquiry::first_managed() const {
 
 Text Inquiry::no_host_is_ours() const {
   const char* host = target().hosts()[0].host;
-  return joined("host \"", host ? host : "",
+  if (!given(host)) return joined("no host is named; say host=NAME, or set PGHOST or PGSERVICE");
+  return joined("host \"", host,
                 "\" is not an endpoint of RDS, Aurora, DSQL or Azure Database for PostgreSQL; for a tunnel or a CNAME, "
                 "name the real one: passfile=pqmint:rds?endpoint=NAME.rds.amazonaws.com:5432");
 }

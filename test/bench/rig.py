@@ -18,10 +18,10 @@ RDS = "orders.cluster-c9akciq32.eu-west-1.rds.amazonaws.com"
 AZURE = "orders.postgres.database.azure.com"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
-AWS_CONFIG = """\
+AWS_CONFIG = f"""\
 [profile keys]
-aws_access_key_id = AKIAIOSFODNN7EXAMPLE
-aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+aws_access_key_id = {KEYS['AWS_ACCESS_KEY_ID']}
+aws_secret_access_key = {KEYS['AWS_SECRET_ACCESS_KEY']}
 [profile role]
 role_arn = arn:aws:iam::123456789012:role/App
 source_profile = keys

@@ -31,8 +31,8 @@ std::string login_program() {
 class Api : public ::testing::Test {
  protected:
   Api() {
-    setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", 1);
+    setenv("AWS_ACCESS_KEY_ID", kKeyId, 1);
+    setenv("AWS_SECRET_ACCESS_KEY", kSecretKey, 1);
     setenv("HOME", environment_.home().c_str(), 1);
   }
   ~Api() override {

@@ -34,11 +34,9 @@ class CommandProvider : public ::testing::Test {
     return path;
   }
   /// Prints what the judge takes: the token that pqmint itself makes of keys that only this program has.
-  std::string minting() {
-    return script(
-        "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n"
-        "export AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n" +
-        mint());
+  std::string minting() { return script(keys() + mint()); }
+  static std::string keys() {
+    return std::string("export AWS_ACCESS_KEY_ID=") + kKeyId + " AWS_SECRET_ACCESS_KEY=" + kSecretKey + "\n";
   }
   static std::string mint() {
     return "exec " + stage() +
@@ -112,11 +110,7 @@ TEST_F(CommandProvider, WhereverASpecMayStand) {
 
 TEST_F(CommandProvider, AnyHostMayBeAskedForByAnEndpoint) {
   // The program is told whom the user named, and knows by itself whose token that wants.
-  const std::string mint_for_writer = script(
-      "export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n"
-      "export AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"
-      "PQMINT_HOST=" +
-      std::string(kWriter) + "\n" + mint());
+  const std::string mint_for_writer = script(keys() + "PQMINT_HOST=" + kWriter + "\n" + mint());
   const std::string spec = " passfile=pqmint:command?endpoint=" + std::string(kWriter) + "&command=" + mint_for_writer;
   const std::string there = " port=" + port_ + " user=iam_user dbname=app sslrootcert=" + server_.ca();
   Client client(environment_);

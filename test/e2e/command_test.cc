@@ -129,6 +129,7 @@ TEST_F(Command, TokenOfAHostThatIsNotOursIsAnError) {
   EXPECT_EQ(token.status, 1);
   EXPECT_EQ(token.out, "");
   expect_contains(token.err, "pqmint: host \"localhost\" is not an endpoint");
+  EXPECT_EQ(pqmint({"token"}).err, "pqmint: no host is named; say host=NAME, or set PGHOST or PGSERVICE\n");
 }
 
 TEST_F(Command, TokenTakesTheFirstManagedHostAndAsksNoPassword) {
@@ -228,12 +229,41 @@ TEST_F(Command, CheckSaysThatAPasswordOfTheUsersOwnWins) {
                   "switched off");
 }
 
+// A tunnel's port is wrong in a token that is signed for a port, and in no other.
+TEST_F(Command, CheckSpeaksOfTunnelsWhereTheyMatter) {
+  environment_.set("PGHOSTADDR", "127.0.0.1");
+  const auto note = [&](const std::string& host) {
+    return parse(
+        pqmint({"check", "--json", "host=" + host + " port=6432 user=admin sslmode=require"}).out)["hosts"][0]["note"];
+  };
+  expect_contains(note(kWriter).asString(), "name the database's own port with passfile=pqmint:rds?endpoint=");
+  EXPECT_TRUE(note(kDsql).isNull());
+  EXPECT_TRUE(note("orders.postgres.database.azure.com").isNull());
+  expect_contains(note("db.example.org").asString(), "127.0.0.1 is this machine itself: if a tunnel");
+}
+
 TEST_F(Command, CheckShowsThePlanEvenWhereItFails) {
   environment_.unset("AWS_ACCESS_KEY_ID");
   const Json::Value host =
       parse(pqmint({"check", "--json", "host=" + std::string(kWriter) + " user=u"}).out)["hosts"][0];
   EXPECT_EQ(host["tls"]["sslmode"].asString(), "verify-full");
   EXPECT_EQ(host["provider"].asString(), "rds");
+}
+
+// In libpq's words, which come too late for who only asks.
+TEST_F(Command, ATimeoutThatIsNoNumberIsLibpqsError) {
+  const std::string to = "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 port=9 user=u sslrootcert=/dev/null ";
+  for (const std::string value : {"abc", "5s", "''", "99999999999"}) {
+    const Outcome check = pqmint({"check", to + "connect_timeout=" + value});
+    EXPECT_EQ(check.status, 1) << value;
+    EXPECT_EQ(pqmint({"token", to + "connect_timeout=" + value}).err, check.err);
+    ASSERT_TRUE(check.err.starts_with("pqmint: invalid integer value \"")) << check.err;
+    const Outcome psql = run({kPsql, to + "password=x connect_timeout=" + value}, environment_);
+    expect_contains(psql.err, check.err.substr(8));
+  }
+  for (const std::string value : {"5", "' 5 '", "-1", "+5"}) {
+    EXPECT_EQ(pqmint({"check", to + "connect_timeout=" + value}).status, 0) << value;
+  }
 }
 
 TEST_F(Command, CheckTellsPeopleTheSame) {
@@ -243,6 +273,13 @@ TEST_F(Command, CheckTellsPeopleTheSame) {
        {"cluster-writer", "eu-west-1 (from host)", "environment, AKIA...MPLE", "verify-full", "not ours"}) {
     expect_contains(outcome.out, part);
   }
+  const auto page = [&](const std::string& more) {
+    return pqmint({"check", "host=" + std::string(kWriter) + " user=u sslrootcert=/dev/null " + more}).out;
+  };
+  expect_contains(page("sslmode=disable"), "\n  TLS          disable\n");
+  EXPECT_EQ(page("passfile=pqmint:rsd").find("service"), std::string::npos) << "what it is was not found out";
+  environment_.unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY");
+  expect_contains(page(""), "\n  credentials  none\n               environment: AWS_ACCESS_KEY_ID is not set\n");
 }
 
 }  // namespace

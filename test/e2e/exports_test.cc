@@ -67,6 +67,25 @@ TEST(Exports, PreloadHasNoGlobalConstructors) {
   }
 }
 
+// glibc 2.34 moved most of its functions into one file, and what is built since then asks for it. Our own code shall
+// not ask for more; README.md says so. What the toolchain adds is its own: who builds with a newer one needs a newer
+// glibc.
+TEST(Exports, NoNewerGlibcIsAskedForThanIsSaid) {
+  constexpr int kNewest = 34;
+  const std::regex needs("\\(GLIBC_2\\.([0-9]+)[0-9.]*\\) +(\\S+)");
+  const std::regex toolchain("_dl_find_object|__libc_.*|__isoc23_.*");
+  for (const char* object : {"lib/libpqmint.so", "lib/libpqmint-api.so.0", "lib/pqmint/core.so", "lib/pqmint/net.so",
+                             "lib/pqmint/pqmint-tool", "bin/pqmint"}) {
+    const Outcome objdump = run({"objdump", "-T", stage() + "/" + object}, Environment());
+    std::sregex_iterator at(objdump.out.begin(), objdump.out.end(), needs);
+    EXPECT_NE(at, std::sregex_iterator()) << object << ": " << objdump.err;
+    for (; at != std::sregex_iterator(); ++at) {
+      const std::string name = (*at)[2];
+      EXPECT_TRUE(std::stoi((*at)[1]) <= kNewest || std::regex_match(name, toolchain)) << object << " needs " << name;
+    }
+  }
+}
+
 TEST(Exports, ObjectsAreHardened) {
   for (const char* object : {"libpqmint.so", "pqmint/core.so", "pqmint/net.so"}) {
     const Outcome headers = run({"readelf", "-l", "-d", "-W", stage() + "/lib/" + object}, Environment());

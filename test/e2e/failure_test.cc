@@ -48,8 +48,8 @@ TEST_F(Failure, ThePgconnIsARealOne) {
   expect_sentence(client.say({"resetStart"}));
   EXPECT_EQ(client.say({"finish"}), "done");
   // The next connection is a new chance.
-  client.say({"setenv", "AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"});
-  client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"});
+  client.say({"setenv", "AWS_ACCESS_KEY_ID", kKeyId});
+  client.say({"setenv", "AWS_SECRET_ACCESS_KEY", kSecretKey});
   EXPECT_EQ(client.say({"connectdb", good_}), "OK");
 }
 
@@ -74,7 +74,7 @@ TEST_F(Failure, PsqlSaysItAndDoesNotPrompt) {
 }
 
 TEST_F(Failure, AWrongKeyIsRejectedByTheServerOnce) {
-  environment_.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
+  environment_.set("AWS_ACCESS_KEY_ID", kKeyId).set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
   server_.verdicts();
   const Outcome psql = run({kPsql, "-X", "-c", "select 1", good_}, environment_, "a-typed-password\n");
   EXPECT_EQ(psql.status, 2);
@@ -93,7 +93,7 @@ TEST_F(Failure, AWrongKeyIsRejectedByTheServerOnce) {
 
 // A program that connects without blocking, psql from 17 on among them, is told as much.
 TEST_F(Failure, ARefusalIsExplainedToWhoPolls) {
-  environment_.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
+  environment_.set("AWS_ACCESS_KEY_ID", kKeyId).set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
   Client client(environment_);
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"connectStart", good_}, {"connectStartParams", "dbname", good_}}) {
@@ -110,7 +110,7 @@ TEST_F(Failure, ARefusalIsExplainedToWhoPolls) {
   expect_contains(refused, "pqmint: the server refused");
   EXPECT_EQ(refused.find("/proc/self/fd"), std::string::npos) << refused;
   // Said of a password: the server did not take it for a token at all.
-  expect_contains(refused, "likeliest first:|  - the role lacks rds_iam");
+  expect_contains(refused, "likeliest first:|  - the role does not exist, or lacks rds_iam: GRANT rds_iam TO");
 }
 
 // What is at hand to find the cause: lives, ages, and the tunnel that signs for its own port.
@@ -132,7 +132,7 @@ TEST_F(Failure, ARefusalIsExplainedWithWhatIsKnown) {
 }
 
 TEST_F(Failure, HalfAKeyIsNamed) {
-  environment_.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+  environment_.set("AWS_ACCESS_KEY_ID", kKeyId);
   const std::string said = Client(environment_).say({"connectdb", good_});
   expect_sentence(said);
   expect_contains(said, "AWS_SECRET_ACCESS_KEY");
@@ -141,8 +141,8 @@ TEST_F(Failure, HalfAKeyIsNamed) {
 TEST_F(Failure, AConfiguredSourceThatFailsIsNotFallenThrough) {
   write_file(environment_.home() + "/config",
              "[profile app]\nrole_arn = arn:aws:iam::123456789012:role/app\nsource_profile = base\nmax_attempts = 1\n"
-             "[profile base]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = "
-             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
+             "[profile base]\naws_access_key_id = " +
+                 std::string(kKeyId) + "\naws_secret_access_key = " + kSecretKey + "\n");
   environment_.set("AWS_CONFIG_FILE", environment_.home() + "/config").set("AWS_PROFILE", "app");
   const std::string said = Client(environment_).say({"connectdb", good_});
   expect_sentence(said);

@@ -237,8 +237,7 @@ Environment& Environment::preload() {
 }
 
 Environment& Environment::keys() {
-  return set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-      .set("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+  return set("AWS_ACCESS_KEY_ID", kKeyId).set("AWS_SECRET_ACCESS_KEY", kSecretKey);
 }
 
 std::vector<std::string> Environment::list() const {

@@ -132,6 +132,9 @@ inline constexpr char kWriter[] = "orders.cluster-c9akciq32.eu-west-1.rds.amazon
 inline constexpr char kReader[] = "orders.cluster-ro-c9akciq32.eu-west-1.rds.amazonaws.com";
 inline constexpr char kInstance[] = "orders-1.c9akciq32.eu-west-1.rds.amazonaws.com";
 inline constexpr char kDsql[] = "4yabutd7fnzkcqmqfdhogf3k6u.dsql.us-east-1.on.aws";
+// The keys that it knows, as test/server/pqmint-testserver has them.
+inline constexpr char kKeyId[] = "AKIAIOSFODNN7EXAMPLE";
+inline constexpr char kSecretKey[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 inline constexpr char kPsql[] = "/usr/lib/postgresql/15/bin/psql";
 inline constexpr char kBin[] = "/usr/lib/postgresql/15/bin/";
 

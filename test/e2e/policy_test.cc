@@ -235,6 +235,10 @@ TEST_F(Policy, TheRegionIsNeverGuessed) {
   const std::string said = client.say({"connectdb", server_.conninfo(global, "iam_user")});
   EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
   expect_contains(said, "AWS_REGION");
+  // A region is no help where the name is missing too.
+  expect_contains(client.say({"connectdb", "host=localhost user=u passfile=pqmint:rds"}),
+                  "no region: \"localhost\" does not name one; if a tunnel to the database begins there, name its end "
+                  "with endpoint= in the token spec");
   client.say({"setenv", "AWS_REGION", "us-east-1"});
   EXPECT_EQ(client.say({"connectdb", server_.conninfo(global, "iam_user")}), "OK");
   // The host's own region is stronger than the environment's: Lambda sets AWS_REGION always.

@@ -27,7 +27,11 @@ size_t count(const std::string& text, const std::string& part) {
 
 class Reach : public ::testing::Test {
  protected:
-  Reach() { environment_.set("XDG_RUNTIME_DIR", environment_.home()); }
+  // Folders of links are the test's own: else root's would stay in /run.
+  Reach() {
+    chmod(environment_.home().c_str(), 0755);
+    environment_.set("RUNTIME_DIRECTORY", environment_.home());
+  }
 
   Outcome pqmint(std::vector<std::string> words) {
     words.insert(words.begin(), installed_ + "/bin/pqmint");
@@ -156,8 +160,8 @@ TEST_F(Reach, WhatTheUserSetStaysBehindOurs) {
   environment_.set("LD_LIBRARY_PATH", "/one:/two").set("LD_PRELOAD", "");
   EXPECT_EQ(lists(), library + "\n" + folder + ":/one:/two\n");
   // One inside the other.
-  environment_.set("LD_LIBRARY_PATH", folder + ":/one").set("LD_PRELOAD", library);
-  EXPECT_EQ(lists(), library + "\n" + folder + ":/one\n");
+  environment_.set("LD_LIBRARY_PATH", folder + "::/one/pqmint").set("LD_PRELOAD", library);
+  EXPECT_EQ(lists(), library + "\n" + folder + "::/one/pqmint\n");
 }
 
 // The command asks a plain libpq, whatever it was started from.
@@ -168,7 +172,7 @@ TEST_F(Reach, TheCommandWorksInsideOfARun) {
   EXPECT_EQ(count(token.out, "X-Amz-Signature="), 1U) << token.err;
 }
 
-// Started by a user without rights: root has /run for its folders of links.
+// Started by a user without rights: root has places of its own for its folders of links.
 class ReachFromABlankPath : public Reach {
  protected:
   static constexpr unsigned kNobody = 65534;
@@ -205,14 +209,15 @@ TEST_F(ReachFromABlankPath, OnlyAFolderOfOurOwnIsTrusted) {
   const std::string bait = trap + "/pqmint-" + std::to_string(kNobody);
   fs::create_directory(bait);
   ASSERT_EQ(chown(bait.c_str(), 0, 0), 0);
-  environment_.set("TMPDIR", trap).set("XDG_RUNTIME_DIR", bait).set("HOME", bait);
+  environment_.set("TMPDIR", trap).set("HOME", bait);
+  for (const char* place : {"RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"}) environment_.set(place, bait);
   const std::string preload = preloaded();
   EXPECT_FALSE(has(preload, bait + "/")) << preload;
   EXPECT_TRUE(has(preload, trap + "/pqmint-") && has(preload, "libpqmint.so")) << preload;
 }
 
 TEST_F(ReachFromABlankPath, ATmpdirThatCannotServeIsPassedOver) {
-  environment_.unset("XDG_RUNTIME_DIR").set("HOME", "/nonexistent");
+  environment_.unset("RUNTIME_DIRECTORY").set("HOME", "/nonexistent");
   const std::string blank = environment_.home() + "/with blanks: and more";
   for (const std::string& bad : {std::string("/proc"), std::string("."), blank}) {
     environment_.set("TMPDIR", bad);
@@ -225,10 +230,32 @@ TEST_F(ReachFromABlankPath, ATmpdirThatCannotServeIsPassedOver) {
   }
 }
 
-TEST_F(ReachFromABlankPath, AHomeIsBetterThanAPlaceThatIsSwept) {
+// What lives as long as the service or the session comes first, and what is swept comes last.
+TEST_F(ReachFromABlankPath, ThePlacesHaveAnOrder) {
+  const std::string home = environment_.home();
+  const auto make = [&](const std::string& name) {
+    const std::string folder = home + "/" + name;
+    fs::create_directory(folder);
+    EXPECT_TRUE(geteuid() != 0 || chown(folder.c_str(), kNobody, kNobody) == 0);
+    return folder;
+  };
+  environment_.set("RUNTIME_DIRECTORY", make("service") + ":" + make("second"))
+      .set("XDG_RUNTIME_DIR", make("session"))
+      .set("XDG_CACHE_HOME", make("cache"))
+      .set("TMPDIR", make("temporary"));
+  const auto expect_in = [&](const std::string& place) {
+    const std::string preload = preloaded();
+    EXPECT_TRUE(preload.starts_with(home + place)) << place << ": " << preload;
+  };
+  expect_in("/service/pqmint/");
+  environment_.unset("RUNTIME_DIRECTORY");
+  expect_in("/session/pqmint/");
   environment_.unset("XDG_RUNTIME_DIR");
-  const std::string preload = preloaded();
-  EXPECT_TRUE(preload.starts_with(environment_.home() + "/.cache/pqmint/")) << preload;
+  expect_in("/cache/pqmint/");
+  environment_.unset("XDG_CACHE_HOME");
+  expect_in("/.cache/pqmint/");
+  environment_.set("HOME", "/nonexistent");
+  expect_in("/temporary/pqmint-");
 }
 
 // A daemon that root starts becomes another user, who cannot enter /run/user/0, and whose umask was root's.
@@ -236,12 +263,50 @@ TEST_F(ReachFromABlankPath, ADaemonsUserCanEnterRootsFolderOfLinks) {
   if (geteuid() != 0) GTEST_SKIP() << "only root becomes another user";
   const std::string own = environment_.home() + "/of-root";
   ASSERT_EQ(mkdir(own.c_str(), 0700), 0);
-  environment_.set("XDG_RUNTIME_DIR", own);
+  environment_.set("RUNTIME_DIRECTORY", own).set("XDG_RUNTIME_DIR", own);
   const Outcome daemon = pqmint(
       {"run", "setpriv", "--reuid=" + std::to_string(kNobody), "--clear-groups", "/bin/sh", "-c", "echo $LD_PRELOAD"});
   EXPECT_TRUE(daemon.out.starts_with("/run/pqmint/")) << daemon.out;
   EXPECT_EQ(daemon.err, "");
   fs::remove_all(fs::path(daemon.out).parent_path());
+}
+
+// With nowhere to write. Root of a namespace, so both as root and as somebody else.
+TEST_F(Reach, WithoutAPlaceForLinksItSaysWhatIsLost) {
+  if (run({"unshare", "--map-root-user", "--mount", "true"}, environment_).status != 0) {
+    GTEST_SKIP() << "this machine lets nobody make a mount namespace";
+  }
+  const std::string own = folder_with_libpq("own");
+  constexpr char kScript[] = R"(
+set -e
+mount -t tmpfs none /mnt
+mkdir '/mnt/with blank' /mnt/plain /mnt/own
+mount --bind "$1" '/mnt/with blank'
+mount --bind "$1" /mnt/plain
+mount --bind "$2" /mnt/own
+mount -t tmpfs -o ro none /run
+mount -t tmpfs -o ro none /tmp
+cd /
+unset RUNTIME_DIRECTORY
+export HOME=/nonexistent TMPDIR=/proc
+"/mnt/with blank/bin/pqmint" run echo started || echo "status $?"
+LD_LIBRARY_PATH=/mnt/own /mnt/plain/bin/pqmint run sh -c 'echo "$LD_PRELOAD $LD_LIBRARY_PATH"'
+)";
+  const Outcome outcome =
+      run({"unshare", "--map-root-user", "--mount", "/bin/sh", "-c", kScript, "sh", installed_, own}, environment_);
+  EXPECT_EQ(outcome.out, "status 126\n/mnt/plain/lib/libpqmint.so /mnt/own\n") << outcome.err;
+  const std::string places =
+      "RUNTIME_DIRECTORY, /run (root's), XDG_RUNTIME_DIR, XDG_CACHE_HOME (or ~/.cache), TMPDIR or /tmp (Read-only file "
+      "system)";
+  EXPECT_EQ(outcome.err,
+            "pqmint: /mnt/with blank/lib/libpqmint.so cannot be preloaded, because its path has a blank, a colon or a "
+            "semicolon in it, and no folder of links can be made in " +
+                places +
+                "; name a TMPDIR that can be written to\n"
+                "pqmint: cannot make a folder of links in " +
+                places +
+                ": programs that look libpq up past LD_PRELOAD are not reached; name a TMPDIR that can be written "
+                "to\n");
 }
 
 class Doctor : public Reach {
@@ -271,9 +336,20 @@ TEST_F(Doctor, KnowsWhoIsReached) {
   const std::string script = environment_.home() + "/script";
   write_file(script, "#!/usr/bin/env -S python3 -u\nprint(1)\n", 0755);
   expect(script, 0, "a script for /usr/bin/python3");
+  for (const char* line : {"env python3", "env -S -i -u HOME -C / -- PGHOST=x python3 -u", "env -Spython3",
+                           "env -vS -uHOME python3", "env --split-string=-iv --unset=HOME --chdir / python3 -u"}) {
+    write_file(script, std::string("#!/usr/bin/") + line + "\nprint(1)\n", 0755);
+    expect(script, 0, "a script for /usr/bin/python3");
+  }
   write_file(script, "#!/bin/sh\npsql\n", 0755);
   expect(script, 0, "the programs that it starts");
   write_file(script, "#!/bin/sh\n# Once: exec /bin/true\nexec " + std::string(kPsql) + " \"$@\"\n", 0755);
+  expect(script, 0, std::string("a wrapper of ") + kPsql);
+  write_file(script,
+             "#!/bin/sh\necho 'no: exec /bin/true'\ncat <<END; cat <<-'LAST' # $((1<<2))\nexec /bin/true \"\nEND\n"
+             "exec /bin/true\n\tLAST\ncat <<<word; echo $((1<<3)) ${#A} \\\"\n[ -z \"$A\" ] || exec\t'" +
+                 std::string(kPsql) + "' \"$@\"\n",
+             0755);
   expect(script, 0, std::string("a wrapper of ") + kPsql);
   write_file(script, "#!/usr/bin/python3\n'''Start it by\nexec /bin/true\n'''\nprint(1)\n", 0755);
   expect(script, 0, "a script for /usr/bin/python3");

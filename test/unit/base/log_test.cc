@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <regex>
 #include <sstream>
 
+#include "base/shown.h"
 #include "support.h"
 
 namespace pqmint {
@@ -90,9 +92,23 @@ TEST_F(Log, AValueStaysInItsField) {
       .with("a", "two words")
       .with("b", "\"x\\y\"")
       .with("c", "one\ntwo\x1b[31m\x7f")
-      .with("d", "k=v");
+      .with("d", "k=v")
+      // 0x9b is a terminal's ESC [, as a byte and as a character, but not as a piece of one: U+00DB is 0xc3 0x9b.
+      .with("e", "\x9bm\xc2\x9bm\xc2\x85\xe0\x82\x9bm")
+      .with("f", "\xc3\x9b\xc2\xa0\xe2\x82\xac\xf0\x9f\x90\x98\xc3");
   const std::string text = written();
-  EXPECT_NE(text.find(R"(a="two words" b="\"x\\y\"" c=one?two?[31m? d="k=v")"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"(a="two words" b="\"x\\y\"" c=one?two?[31m? d="k=v")"
+                      " e=?m?m?\xe0??m f=\xc3\x9b\xc2\xa0\xe2\x82\xac\xf0\x9f\x90\x98\xc3\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(Shown, NoTerminalObeysIt) {
+  EXPECT_EQ(shown("a\x1b[31m\x9bm\xc2\x9bm \xc3\x9b\n", 99), "a?[31m?m?m \xc3\x9b?");
+  EXPECT_EQ(shown("abc\xc3\x9b"
+                  "defgh",
+                  7),
+            "abc...");
 }
 
 TEST_F(Log, ALongValueIsCutAndTheLineStillEnds) {
@@ -114,6 +130,45 @@ TEST_F(Log, TheFileIsItsOwnersAndNoLinkIsFollowed) {
   LogLine(LogLevel::kInfo, "e");
   EXPECT_EQ(errno, 42);
   EXPECT_EQ(std::filesystem::file_size(target), 0U);
+}
+
+TEST_F(Log, SomebodyElsesFileIsNotWrittenTo) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make another user's file";
+  constexpr unsigned kNobody = 65534, kDaemon = 1;
+  const auto log_as = [](unsigned user) {
+    if (setresuid(user, user, user) != 0) _exit(1);
+    LogLine(LogLevel::kInfo, "e");
+    _exit(0);
+  };
+  const std::string file = home + "/log";
+  write("log", "");
+  ASSERT_EQ(chmod(file.c_str(), 0666), 0);
+  const auto size_after = [&](unsigned owner, unsigned user) {
+    EXPECT_EQ(chown(file.c_str(), owner, owner), 0);
+    std::filesystem::resize_file(file, 0);
+    EXPECT_EXIT(log_as(user), ::testing::ExitedWithCode(0), "");
+    return std::filesystem::file_size(file);
+  };
+  EXPECT_EQ(size_after(kDaemon, kNobody), 0U);
+  EXPECT_EQ(size_after(kNobody, 0), 0U);
+  EXPECT_GT(size_after(kNobody, kNobody), 0U);
+  EXPECT_GT(size_after(0, kNobody), 0U) << "root's, for all to write";
+}
+
+TEST_F(Log, APipeWillDoAndStandardErrorByItsName) {
+  const std::string pipe = home + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  ASSERT_TRUE(geteuid() != 0 || chown(pipe.c_str(), 1, 1) == 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  set("PQMINT_LOG_FILE", pipe);
+  LogLine(LogLevel::kInfo, "e");
+  char text[256];
+  EXPECT_GT(read(reader, text, sizeof text), 0);
+  close(reader);
+  set("PQMINT_LOG_FILE", "/dev/stderr");
+  ::testing::internal::CaptureStderr();
+  LogLine(LogLevel::kInfo, "by-name");
+  EXPECT_TRUE(test::contains(::testing::internal::GetCapturedStderr(), "event=by-name\n"));
 }
 
 }  // namespace

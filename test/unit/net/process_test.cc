@@ -155,14 +155,20 @@ TEST(Child, HasNothingOfTheHosts) {
   EXPECT_EQ(out_of("ls /proc/self/fd | wc -l"), "4\n") << "0, 1, 2 and the folder itself";
   close(open_file);
   setenv("LD_PRELOAD", "/x/libpqmint.so:/usr/lib/x86_64-linux-gnu/libm.so.6", 1);
-  setenv("LD_LIBRARY_PATH", "/opt/lib/pqmint:/opt/other", 1);
+  std::string stand_in = ::testing::TempDir() + "pqmint-XXXXXX";
+  ASSERT_NE(mkdtemp(stand_in.data()), nullptr);
+  const std::string real = stand_in + "/libpq-real.so.5";
+  ASSERT_EQ(symlink("/nowhere", real.c_str()), 0);
+  setenv("LD_LIBRARY_PATH", (stand_in + ":/opt/other").c_str(), 1);
   setenv("OTHER", "kept", 1);
   EXPECT_EQ(out_of("echo $LD_PRELOAD $LD_LIBRARY_PATH $OTHER"),
             "/usr/lib/x86_64-linux-gnu/libm.so.6 /opt/other kept\n");
-  setenv("LD_LIBRARY_PATH", "/opt/my libs:/opt/lib/pqmint/;/opt/x", 1);
-  EXPECT_EQ(out_of("echo \"$LD_LIBRARY_PATH\""), "/opt/my libs:/opt/x\n");
-  setenv("LD_LIBRARY_PATH", "/opt/my libs;:/opt/x", 1);
-  EXPECT_EQ(out_of("echo \"$LD_LIBRARY_PATH\""), "/opt/my libs;:/opt/x\n") << "not ours, not touched";
+  setenv("LD_LIBRARY_PATH", ("/opt/my libs;:" + stand_in + "/;/opt/pqmint").c_str(), 1);
+  EXPECT_EQ(out_of("echo \"$LD_LIBRARY_PATH\""), "/opt/my libs;:/opt/pqmint\n");
+  setenv("LD_LIBRARY_PATH", stand_in.c_str(), 1);
+  EXPECT_EQ(out_of("env | grep -c ^LD_LIBRARY_PATH"), "0\n");
+  unlink(real.c_str());
+  rmdir(stand_in.c_str());
   setenv("LD_PRELOAD", "/x/libpqmint.so", 1);
   EXPECT_EQ(out_of("env | grep -c ^LD_PRELOAD"), "0\n");
   EXPECT_EQ(std::string(sh("echo $OTHER $MORE", milliseconds(5000), {"OTHER=new", "MORE=1"}).output.reveal()),
