@@ -18,6 +18,7 @@
 #include "net/digest.h"
 #include "net/json.h"
 #include "net/openssl.h"
+#include "net/signed_jwt.h"
 
 namespace pqmint {
 namespace {
@@ -69,12 +70,12 @@ std::string es256(EVP_PKEY* key, std::string_view text) {
       BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), raw + kFieldBytes, kFieldBytes) != kFieldBytes) {
     return {};
   }
-  return base64url(as_text(raw, sizeof raw));
+  return std::string(as_text(raw, sizeof raw));
 }
 
 }  // namespace
 
-Result<std::string> dpop_proof(std::string_view pem, std::string_view method, std::string_view url, int64_t now) {
+Result<Secret> dpop_proof(std::string_view pem, std::string_view method, std::string_view url, int64_t now) {
   const QuietErrors quiet;
   const Owned<EVP_PKEY> key = read_key(pem);
   if (!key) return Error{"the cached dpopKey is no private key on the curve P-256"};
@@ -92,13 +93,12 @@ Result<std::string> dpop_proof(std::string_view pem, std::string_view method, st
   payload["iat"] = static_cast<Json::Int64>(now);
   payload["jti"] = random_uuid();
 
-  const std::string text = base64url(to_json(header)) + "." + base64url(to_json(payload));
-  const std::string signature = es256(key.get(), text);
-  if (text_in(header["jwk"], "x").empty() || text_in(header["jwk"], "y").empty() || signature.empty()) {
+  Secret proof = signed_jwt(header, payload, [&](std::string_view text) { return es256(key.get(), text); });
+  if (text_in(header["jwk"], "x").empty() || text_in(header["jwk"], "y").empty() || proof.empty()) {
     return Error{
         "OpenSSL could not sign with the cached dpopKey; is it restricted by its configuration (OPENSSL_CONF)?"};
   }
-  return text + "." + signature;
+  return proof;
 }
 
 }  // namespace pqmint
