@@ -39,7 +39,11 @@ Owned<EVP_PKEY> read_key(std::string_view pem) {
   char group[32];
   const bool is_p256 = key && EVP_PKEY_get_group_name(key.get(), group, sizeof group, nullptr) == 1 &&
                        strcmp(group, SN_X9_62_prime256v1) == 0;
-  return is_p256 ? std::move(key) : nullptr;
+  if (!is_p256) return nullptr;
+  // The file holds the public half too, which OpenSSL takes as it stands: with a damaged one the refresh token would be
+  // spent on a proof that nobody can verify.
+  const Owned<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
+  return context && EVP_PKEY_pairwise_check(context.get()) == 1 ? std::move(key) : nullptr;
 }
 
 /// A coordinate of the public point; empty if OpenSSL fails.

@@ -53,6 +53,17 @@ Answers::~Answers() {
   g_script = nullptr;
 }
 
+std::string Answers::heard() const {
+  std::string out;
+  char bytes[4096];
+  for (const int end : g_script->theirs) {
+    for (ssize_t count; (count = recv(end, bytes, sizeof bytes, MSG_DONTWAIT)) > 0;) {
+      out.append(bytes, static_cast<size_t>(count));
+    }
+  }
+  return out;
+}
+
 ChildPrints::ChildPrints(std::string output, int status, std::string complaint)
     : output_(std::move(output)), status_(status), complaint_(std::move(complaint)) {
   g_child = this;
@@ -100,10 +111,10 @@ int __wrap_poll(pollfd* fds, nfds_t count, int timeout) {
 
 // In place of pqmint::run_child(), whose name the linker knows as this. If it is another one by now, no program that a
 // fuzzer waits for is ever run, which is a promise of documents.cc.
-ChildOutcome run_no_child(
-    const std::vector<std::string>& argv, const std::vector<std::string>& more, Folder folder,
-    const Deadline& deadline) asm("__wrap__ZN6pqmint9run_childERKSt6vectorINSt7__cxx1112basic_stringIcSt11char_"
-                                  "traitsIcESaIcEEESaIS6_EESA_NS_6FolderERKNS_8DeadlineE");
+ChildOutcome
+run_no_child(const std::vector<std::string>& argv, const std::vector<std::string>& more, Folder folder, const Deadline& deadline) asm(
+    "__wrap__ZN6pqmint9run_childERKSt6vectorINSt7__cxx1112basic_stringIcSt11char_"
+    "traitsIcESaIcEEESaIS6_EESA_NS_6FolderERKNS_8DeadlineE");
 ChildOutcome run_no_child(const std::vector<std::string>& argv, const std::vector<std::string>&, Folder,
                           const Deadline&) {
   PROMISE(!argv.empty() && !argv.front().empty(), "an empty command was run");

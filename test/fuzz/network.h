@@ -15,6 +15,8 @@ class Answers {
  public:
   explicit Answers(std::vector<std::string> answers);
   ~Answers();
+  /// What the connections have been sent until now.
+  std::string heard() const;
   Answers(const Answers&) = delete;
   Answers& operator=(const Answers&) = delete;
 };
