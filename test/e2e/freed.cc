@@ -35,7 +35,7 @@ struct Needle {
   unsigned char masked[kLongest];
   size_t size;
 };
-constinit Needle g_needles[kMost];
+constinit Needle g_needles[kMost] = {};
 constinit size_t g_count = 0;
 constinit char g_path[512] = "";
 __attribute__((tls_model("initial-exec"))) constinit thread_local bool t_is_inside = false;
