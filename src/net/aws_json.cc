@@ -58,7 +58,7 @@ Secret secret_json(const Json::Value& value) {
 }
 
 std::string why_refused(const HttpResponse& response, std::string_view operation) {
-  const Json::Value body = parse_json_object(response.body.reveal()).value_or(Json::Value());
+  const Document body = parse_json_object(response.body.reveal()).value_or(Document());
   const std::string_view code = first_of(bare_code(response.header("x-amzn-errortype")),
                                          first_of(bare_code(text_in(body, "__type")), text_in(body, "error")));
   if (code.empty()) {

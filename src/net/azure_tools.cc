@@ -95,7 +95,7 @@ std::string failure_of(const Tool& tool, const ChildOutcome& child) {
 }
 
 /// The tool's answer as JSON; if it gave none, `why` says so.
-Result<Json::Value> ask(const Tool& tool, const std::vector<std::string>& argv, const Query& query, std::string& why) {
+Result<Document> ask(const Tool& tool, const std::vector<std::string>& argv, const Query& query, std::string& why) {
   // The SDKs' own rules (spec/azure.md 2.11).
   for (const auto& [setting, marks] : {std::pair{"scope", "-_.:/"}, {"tenant_id", "-."}}) {
     const std::string_view value = query.settings[setting];
@@ -106,14 +106,14 @@ Result<Json::Value> ask(const Tool& tool, const std::vector<std::string>& argv, 
                                        Folder::kRoot, query.deadline.no_later_than(kPatience));
   if (!child.succeeded()) {
     why = failure_of(tool, child);
-    return Json::Value();
+    return Document();
   }
-  const auto document = parse_json_object(child.output.reveal());
+  auto document = parse_json_object(child.output.reveal());
   if (!document) {
     why = std::string(tool.name) + " did not print JSON; run " + tool.log_in;
-    return Json::Value();
+    return Document();
   }
-  return *document;
+  return std::move(*document);
 }
 
 Result<Fetched> token_of(const Tool& tool, std::string_view token, std::optional<int64_t> expires, const Query& query) {

@@ -14,7 +14,6 @@
 #include <memory>
 
 #include "base/shown.h"
-#include "net/json.h"
 #include "net/token_file.h"
 
 namespace pqmint {
@@ -40,7 +39,7 @@ bool give_to_owner_of(const struct stat& old, int fd) {
 
 }  // namespace
 
-std::optional<Json::Value> read_cache_file(const std::string& path) {
+std::optional<Document> read_cache_file(const std::string& path) {
   for (const bool is_last : {false, true}) {
     const auto bytes = read_small_file(path, kMaxCacheFile);
     if (!bytes) return std::nullopt;

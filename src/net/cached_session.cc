@@ -58,7 +58,7 @@ class RefreshLock {
 
 }  // namespace
 
-Result<Json::Value> living_session(const CachedSession& session, Json::Value cached, const Deadline& deadline) {
+Result<Document> living_session(const CachedSession& session, Document cached, const Deadline& deadline) {
   const auto left = [&](const Json::Value& object) { return session.expiry(object).value_or(0) - time(nullptr); };
   if (left(cached) > session.window) return cached;
 
@@ -86,7 +86,8 @@ Result<Json::Value> living_session(const CachedSession& session, Json::Value cac
     return fresh;
   }
   // The CLI, which takes no lock, may have spent the same refresh token a moment ago and saved what it got.
-  if (auto theirs = read_cache_file(session.path); theirs && *theirs != cached && left(*theirs) > 0) return *theirs;
+  if (auto theirs = read_cache_file(session.path); theirs && *theirs != cached && left(*theirs) > 0)
+    return std::move(*theirs);
   if (left(cached) > 0) return cached;
   if (is_kept) return fresh;
   return Error{fresh.error().text + " (" + shown(folder, kShownPath) +

@@ -3,8 +3,6 @@
 // refreshed and written back if that is due.
 #pragma once
 
-#include <json/value.h>
-
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -13,6 +11,7 @@
 
 #include "base/instant.h"
 #include "base/result.h"
+#include "net/json.h"
 
 namespace pqmint {
 
@@ -23,12 +22,12 @@ struct CachedSession {
   /// service named to it. Nothing if the object cannot be used.
   std::function<std::optional<int64_t>(const Json::Value&)> expiry;
   /// The session after a refresh, with everything that the old one had. Spends the refresh token.
-  std::function<Result<Json::Value>(const Json::Value& old, const Deadline&)> refresh;
+  std::function<Result<Document>(const Json::Value& old, const Deadline&)> refresh;
 };
 
 /// `cached` is what the file held a moment ago, and usable. An error is refresh()'s, and means that the session is dead
 /// too. Processes that use pqmint refresh a session one after the other.
-Result<Json::Value> living_session(const CachedSession& session, Json::Value cached, const Deadline& deadline);
+Result<Document> living_session(const CachedSession& session, Document cached, const Deadline& deadline);
 
 /// Where the session called `key` lies: its digest ("SHA1", "SHA256") in hexadecimal digits and ".json".
 Result<std::string> session_path(std::string_view directory, const char* algorithm, std::string_view key);

@@ -103,6 +103,10 @@ bool is_token_spec(std::string_view name, std::string_view value) {
 std::vector<std::string> environment_for(const std::vector<std::string>& more) {
   const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
   std::vector<std::string> out(more);
+  size_t count = 0;
+  while (environ != nullptr && environ[count] != nullptr) ++count;
+  // At once: a short text that moves leaves its bytes behind.
+  out.reserve(more.size() + 1 + count);
   out.push_back(std::string(kDepth) + "=" + std::to_string(depth() + 1));
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
@@ -120,6 +124,15 @@ std::vector<std::string> environment_for(const std::vector<std::string>& more) {
   }
   return out;
 }
+
+/// The host's environment and the words of its commands, which hold what secrets they may.
+struct Wiped {
+  std::vector<std::string> texts;
+
+  ~Wiped() {
+    for (std::string& text : texts) explicit_bzero(text.data(), text.size());
+  }
+};
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -338,8 +351,8 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
   if (path.empty()) return outcome;
   outcome.fault = ChildOutcome::Fault::kNoProcess;
 
-  std::vector<std::string> words(argv), variables = environment_for(more);
-  const std::vector<char*> word_list = pointers(words), variable_list = pointers(variables);
+  Wiped words{argv}, variables{environment_for(more)};
+  const std::vector<char*> word_list = pointers(words.texts), variable_list = pointers(variables.texts);
   Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, error_in, error_out, status_in,
       status_out;
   if (!move_up(null) || !open_pipe(output_in, output_out) || !open_pipe(error_in, error_out) ||

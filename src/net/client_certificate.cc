@@ -16,8 +16,8 @@
 #include "base/shown.h"
 #include "net/digest.h"
 #include "net/entra.h"
-#include "net/json.h"
 #include "net/openssl.h"
+#include "net/signed_jwt.h"
 #include "net/token_file.h"
 
 namespace pqmint {
@@ -161,12 +161,12 @@ Result<Fetched> fetch_client_certificate(const Query& query) {
   payload["jti"] = random_uuid();
   payload["nbf"] = Json::Int64(now);
   payload["exp"] = Json::Int64(now + kAssertionLife);
-  const std::string text = base64url(to_json(header)) + "." + base64url(to_json(payload));
-  const std::string signature = sign_ps256(identity->key.get(), text);
-  if (signature.empty()) return Error{"OpenSSL could not sign with the key of AZURE_CLIENT_CERTIFICATE_PATH"};
+  Secret assertion =
+      signed_jwt(header, payload, [&](std::string_view text) { return sign_ps256(identity->key.get(), text); });
+  if (assertion.empty()) return Error{"OpenSSL could not sign with the key of AZURE_CLIENT_CERTIFICATE_PATH"};
 
   std::vector<std::pair<std::string, Secret>> proof;
-  proof.emplace_back("client_assertion", Secret(text + "." + base64url(signature)));
+  proof.emplace_back("client_assertion", std::move(assertion));
   proof.emplace_back("client_assertion_type", Secret("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
   return request_token(query, std::move(proof));
 }

@@ -25,14 +25,14 @@ std::string tenant_url(const Settings& settings, const char* endpoint) {
   return std::string(settings["authority"]) + "/" + std::string(settings["tenant_id"]) + "/oauth2/v2.0/" + endpoint;
 }
 
-HttpOutcome post(const Query& query, const char* endpoint, const std::string& form) {
+HttpOutcome post(const Query& query, const char* endpoint, const Secret& form) {
   HttpRequest request;
   request.method = "POST";
   request.url = tenant_url(query.settings, endpoint);
   request.may_use_proxy = true;
   request.ca_bundle = query.settings["ca_bundle"];
   request.add_header("Content-Type", "application/x-www-form-urlencoded;charset=utf-8");
-  request.body = Secret(form);
+  request.body = form.clone();
   return exchange(request, query.deadline.no_later_than(seconds(15)), query.clock);
 }
 
@@ -66,13 +66,13 @@ Result<Fetched> fetch_device_code(const Query& query) {
   append_percent_encoded(who, query.settings["client_id"]);
   std::string scope = "&scope=";
   append_percent_encoded(scope, query.settings["scope"]);
-  const HttpOutcome asked = post(query, "devicecode", who + scope + "%20openid%20profile%20offline_access");
+  const HttpOutcome asked = post(query, "devicecode", Secret(who + scope + "%20openid%20profile%20offline_access"));
   if (!asked) {
     return Error{"cannot reach Microsoft Entra at " + shown(tenant_url(query.settings, "devicecode"), kShownPath) +
                  ": " + asked.why + "; check the network and HTTPS_PROXY"};
   }
-  const Json::Value offer = parse_json_object(asked.response.body.reveal()).value_or(Json::Value());
-  const std::string code(text_in(offer, "device_code"));
+  const Document offer = parse_json_object(asked.response.body.reveal()).value_or(Document());
+  const std::string_view code = text_in(offer, "device_code");
   if (!asked.response.is_ok() || code.empty()) return refusal(asked.response, offer);
   if (!tell(query.settings, text_in(offer, "message"))) {
     return Error{"a device code needs a terminal to be shown on, and there is none; run az login instead"};
@@ -83,8 +83,13 @@ Result<Fetched> fetch_device_code(const Query& query) {
   };
   const Deadline deadline = query.deadline.no_later_than(offered("expires_in", kLongestLife));
   seconds interval = offered("interval", kUsualInterval);
-  std::string poll_form = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&" + who + "&device_code=";
-  append_percent_encoded(poll_form, code);
+  const std::string grant =
+      "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&" + who + "&device_code=";
+  std::string text;
+  text.reserve(grant.size() + percent_encoded_size(code));  // at once, so that no shorter copy stays behind
+  append_percent_encoded(text.append(grant), code);
+  const Secret poll_form(text);
+  explicit_bzero(text.data(), text.size());
   for (;;) {
     const milliseconds pause = std::min<milliseconds>(interval, deadline.left());
     if (pause.count() == 0) return Error{"nobody logged in before the code expired; run the command again"};
@@ -94,7 +99,7 @@ Result<Fetched> fetch_device_code(const Query& query) {
       interval *= 2;  // as RFC 8628 (3.5) has it for a network that fails
       continue;
     }
-    const Json::Value answer = parse_json_object(outcome.response.body.reveal()).value_or(Json::Value());
+    const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());
     const std::string_view error = text_in(answer, "error");
     if (error == "authorization_pending") continue;
     if (error == "slow_down") {

@@ -18,6 +18,7 @@
 #include "net/digest.h"
 #include "net/json.h"
 #include "net/openssl.h"
+#include "net/signed_jwt.h"
 
 namespace pqmint {
 namespace {
@@ -38,7 +39,11 @@ Owned<EVP_PKEY> read_key(std::string_view pem) {
   char group[32];
   const bool is_p256 = key && EVP_PKEY_get_group_name(key.get(), group, sizeof group, nullptr) == 1 &&
                        strcmp(group, SN_X9_62_prime256v1) == 0;
-  return is_p256 ? std::move(key) : nullptr;
+  if (!is_p256) return nullptr;
+  // The file holds the public half too, which OpenSSL takes as it stands: with a damaged one the refresh token would be
+  // spent on a proof that nobody can verify.
+  const Owned<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
+  return context && EVP_PKEY_pairwise_check(context.get()) == 1 ? std::move(key) : nullptr;
 }
 
 /// A coordinate of the public point; empty if OpenSSL fails.
@@ -69,12 +74,12 @@ std::string es256(EVP_PKEY* key, std::string_view text) {
       BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), raw + kFieldBytes, kFieldBytes) != kFieldBytes) {
     return {};
   }
-  return base64url(as_text(raw, sizeof raw));
+  return std::string(as_text(raw, sizeof raw));
 }
 
 }  // namespace
 
-Result<std::string> dpop_proof(std::string_view pem, std::string_view method, std::string_view url, int64_t now) {
+Result<Secret> dpop_proof(std::string_view pem, std::string_view method, std::string_view url, int64_t now) {
   const QuietErrors quiet;
   const Owned<EVP_PKEY> key = read_key(pem);
   if (!key) return Error{"the cached dpopKey is no private key on the curve P-256"};
@@ -92,13 +97,12 @@ Result<std::string> dpop_proof(std::string_view pem, std::string_view method, st
   payload["iat"] = static_cast<Json::Int64>(now);
   payload["jti"] = random_uuid();
 
-  const std::string text = base64url(to_json(header)) + "." + base64url(to_json(payload));
-  const std::string signature = es256(key.get(), text);
-  if (text_in(header["jwk"], "x").empty() || text_in(header["jwk"], "y").empty() || signature.empty()) {
+  Secret proof = signed_jwt(header, payload, [&](std::string_view text) { return es256(key.get(), text); });
+  if (text_in(header["jwk"], "x").empty() || text_in(header["jwk"], "y").empty() || proof.empty()) {
     return Error{
         "OpenSSL could not sign with the cached dpopKey; is it restricted by its configuration (OPENSSL_CONF)?"};
   }
-  return text + "." + signature;
+  return proof;
 }
 
 }  // namespace pqmint

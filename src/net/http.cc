@@ -146,6 +146,8 @@ size_t on_body(char* data, size_t, size_t size, void* user) try {
     explicit_bzero(larger.data(), larger.capacity());
   }
   exchange.body.append(data, size);
+  // libcurl's own buffer, which it frees as it is. It has done with these bytes: they were ours to take.
+  explicit_bzero(data, size);
   return size;
 } catch (const std::bad_alloc&) {
   return 0;
@@ -178,8 +180,17 @@ int verify_thumbprint(X509_STORE_CTX* store, void* user) {
   return 0;
 }
 
-CURLcode pin_certificate(CURL*, void* context, void* request) {
-  SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX*>(context), verify_thumbprint, request);
+CURLcode set_up_tls(CURL* handle, void* context, void* user) {
+  const bool is_pinned = !static_cast<const HttpRequest*>(user)->pinned_thumbprint.empty();
+  // Only OpenSSL's context is what it is taken for here.
+  const curl_tlssessioninfo* session = nullptr;
+  curl_easy_getinfo(handle, CURLINFO_TLS_SSL_PTR, &session);
+  if (session == nullptr || session->backend != CURLSSLBACKEND_OPENSSL) {
+    return is_pinned ? CURLE_SSL_CERTPROBLEM : CURLE_OK;
+  }
+  auto* tls = static_cast<SSL_CTX*>(context);
+  SSL_CTX_set_options(tls, SSL_OP_CLEANSE_PLAINTEXT);  // else an answer stays behind in OpenSSL's buffer
+  if (is_pinned) SSL_CTX_set_cert_verify_callback(tls, verify_thumbprint, user);
   return CURLE_OK;
 }
 
@@ -326,9 +337,11 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   }
   if (!request.pinned_thumbprint.empty()) {
     set(CURLOPT_SSL_VERIFYHOST, 0L);  // the certificate is known by itself, whatever name it has
-    set(CURLOPT_SSL_CTX_FUNCTION, pin_certificate);
-    set(CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request));
   }
+  const bool can_set_up =
+      curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_FUNCTION, set_up_tls) == CURLE_OK &&
+      curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request)) == CURLE_OK;
+  good = good && (can_set_up || request.pinned_thumbprint.empty());
   if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
   if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
   if (!good) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");

@@ -5,6 +5,7 @@
 
 #include <json/reader.h>
 #include <json/writer.h>
+#include <string.h>
 
 #include <memory>
 
@@ -22,26 +23,125 @@ const Json::Value& member(const Json::Value& object, const char* key) {
   return object.isObject() && object.isMember(key) ? object[key] : nothing();
 }
 
+std::string_view text_of(const Json::Value& value) {
+  const char* begin = nullptr;
+  const char* end = nullptr;
+  return value.getString(&begin, &end) ? std::string_view(begin, static_cast<size_t>(end - begin)) : std::string_view();
+}
+
+/// jsoncpp's own writer goes through streams, whose buffers nobody can wipe.
+class Writer {
+ public:
+  /// Without `out` it only counts.
+  Writer(bool is_indented, std::string* out) : is_indented_(is_indented), out_(out) {}
+
+  size_t size() const { return size_; }
+
+  void write(const Json::Value& value) {
+    if (value.isString()) return quote(text_of(value));
+    // What stands in it may be secret, but no number and no word of JSON's own is.
+    if (!value.isArray() && !value.isObject()) return put(plain(value));
+    const bool is_object = value.isObject();
+    put(is_object ? "{" : "[");
+    ++depth_;
+    for (auto each = value.begin(); each != value.end(); ++each) {
+      if (each != value.begin()) put(",");
+      new_line();
+      if (is_object) {
+        const char* end = nullptr;
+        const char* begin = each.memberName(&end);
+        quote({begin, static_cast<size_t>(end - begin)});
+        put(is_indented_ ? ": " : ":");
+      }
+      write(*each);
+    }
+    --depth_;
+    if (!value.empty()) new_line();
+    put(is_object ? "}" : "]");
+  }
+
+ private:
+  static std::string plain(const Json::Value& value) {
+    switch (value.type()) {
+      case Json::booleanValue:
+        return value.asBool() ? "true" : "false";
+      case Json::intValue:
+        return Json::valueToString(value.asLargestInt());
+      case Json::uintValue:
+        return Json::valueToString(value.asLargestUInt());
+      case Json::realValue:
+        return Json::valueToString(value.asDouble());
+      default:
+        return "null";
+    }
+  }
+
+  void put(std::string_view text) {
+    size_ += text.size();
+    if (out_ != nullptr) out_->append(text);
+  }
+
+  void new_line() {
+    if (!is_indented_) return;
+    put("\n");
+    for (int i = 0; i < depth_; ++i) put("  ");
+  }
+
+  void quote(std::string_view text) {
+    put("\"");
+    for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte < ' ') {
+        constexpr char kDigits[] = "0123456789abcdef";
+        const char escaped[] = {'\\', 'u', '0', '0', kDigits[byte >> 4], kDigits[byte & 15]};
+        put({escaped, sizeof escaped});
+      } else {
+        if (c == '"' || c == '\\') put("\\");
+        put({&c, 1});
+      }
+    }
+    put("\"");
+  }
+
+  const bool is_indented_;
+  std::string* const out_;
+  size_t size_ = 0;
+  int depth_ = 0;
+};
+
 }  // namespace
 
-std::optional<Json::Value> parse_json_object(std::string_view text) try {
+void wipe(Json::Value& value) {
+  if (value.isString()) {
+    const std::string_view text = text_of(value);
+    // It is the value's own; jsoncpp only has no word for writing to it.
+    explicit_bzero(const_cast<char*>(text.data()), text.size());
+  } else if (value.isArray() || value.isObject()) {
+    for (Json::Value& each : value) wipe(each);
+  }
+}
+
+void put(Json::Value& object, const char* key, const Json::Value& value) {
+  Json::Value& place = object[key];
+  wipe(place);
+  place = value;
+}
+
+std::optional<Document> parse_json_object(std::string_view text) try {
   Json::CharReaderBuilder builder;
   Json::CharReaderBuilder::strictMode(&builder.settings_);  // no comments, no second document, no key twice
   builder["stackLimit"] = kMaxDepth;
   const std::unique_ptr<Json::CharReader> reader(builder.newCharReader());
-  Json::Value value;
+  Document value;
   if (!reader->parse(text.data(), text.data() + text.size(), &value, nullptr) || !value.isObject()) return std::nullopt;
-  return value;
+  return std::optional<Document>(std::move(value));
 } catch (const Json::Exception&) {  // jsoncpp throws at the depth limit
   return std::nullopt;
 }
 
 std::string_view text_in(const Json::Value& object, const char* key) {
   const Json::Value& value = member(object, key);
-  const char* begin = nullptr;
-  const char* end = nullptr;
-  if (!value.isString() || !value.getString(&begin, &end)) return {};
-  return {begin, static_cast<size_t>(end - begin)};
+  return value.isString() ? text_of(value) : std::string_view();
 }
 
 const Json::Value& object_in(const Json::Value& object, const char* key) {
@@ -56,10 +156,12 @@ std::optional<int64_t> number_in(const Json::Value& object, const char* key) {
 }
 
 std::string to_json(const Json::Value& value, bool indented) {
-  Json::StreamWriterBuilder builder;
-  builder["indentation"] = indented ? "  " : "";
-  builder["emitUTF8"] = true;
-  return Json::writeString(builder, value);
+  Writer counting(indented, nullptr);
+  counting.write(value);
+  std::string out;
+  out.reserve(counting.size());
+  Writer(indented, &out).write(value);
+  return out;
 }
 
 }  // namespace pqmint

@@ -10,8 +10,30 @@
 
 namespace pqmint {
 
+/// Overwrites all texts in `value`, however deep: jsoncpp frees them as they are.
+void wipe(Json::Value& value);
+
+/// Puts `value` in the place of another one, whose texts are wiped.
+void put(Json::Value& object, const char* key, const Json::Value& value);
+
+/// A document that may hold secrets, so its texts are wiped when it goes. What jsoncpp itself copies while it parses
+/// cannot be reached: one text for each, freed at once (doc/threat-model.md, P8).
+class Document : public Json::Value {
+ public:
+  Document() = default;
+  Document(const Json::Value& copied) : Json::Value(copied) {}
+  Document(Document&& other) noexcept { swap(other); }
+  Document& operator=(Document&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  Document(const Document&) = delete;
+  Document& operator=(const Document&) = delete;
+  ~Document() { wipe(*this); }
+};
+
 /// A JSON object. Nothing if the text is none, holds anything more, has a key twice, or is nested deeper than 32.
-std::optional<Json::Value> parse_json_object(std::string_view text);
+std::optional<Document> parse_json_object(std::string_view text);
 
 /// The text under `key`; empty if it is not there or is no text. Borrows from `object`, which must be an object (or
 /// null).
@@ -23,7 +45,8 @@ const Json::Value& object_in(const Json::Value& object, const char* key);
 /// The whole number under `key`. Nothing if it is not there or is none.
 std::optional<int64_t> number_in(const Json::Value& object, const char* key);
 
-/// As one line without blanks outside of texts; with `indent` as people and the AWS CLI write it.
+/// As one line without blanks outside of texts; with `indented` for people. Made at once, so that no shorter copy stays
+/// behind: who has secrets in it has one text to wipe.
 std::string to_json(const Json::Value& value, bool indented = false);
 
 }  // namespace pqmint

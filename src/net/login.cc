@@ -49,7 +49,7 @@ std::optional<int64_t> expiry_of(const Json::Value& token) {
 
 /// botocore's words for what only the user can mend.
 std::string why_denied(const HttpResponse& response) {
-  const Json::Value body = parse_json_object(response.body.reveal()).value_or(Json::Value());
+  const Document body = parse_json_object(response.body.reveal()).value_or(Document());
   const std::string_view error = text_in(body, "error");
   if (error == "TOKEN_EXPIRED" || error == "USER_CREDENTIALS_CHANGED") {
     return std::string(
@@ -63,14 +63,14 @@ std::string why_denied(const HttpResponse& response) {
   return why_refused(response, kOperation);
 }
 
-Result<Json::Value> refreshed(const Json::Value& old, const Query& query, const Deadline& deadline) {
+Result<Document> refreshed(const Json::Value& old, const Query& query, const Deadline& deadline) {
   const auto endpoint = aws_endpoint(AwsService::kSignin, query.settings["region"], query.settings);
   if (!endpoint) return endpoint.error();
   const std::string url = endpoint->url + "/v1/token";
   const auto proof = [&] { return dpop_proof(text_in(old, "dpopKey"), "POST", url, query.clock.now()); };
   if (const auto first = proof(); !first) return first.error();
 
-  Json::Value form;
+  Document form;
   form["clientId"] = old["clientId"];
   form["grantType"] = "refresh_token";
   form["refreshToken"] = old["refreshToken"];
@@ -78,24 +78,24 @@ Result<Json::Value> refreshed(const Json::Value& old, const Query& query, const 
   const auto make = [&] {
     HttpRequest request = aws_post(query.settings, url, body);
     const auto fresh = proof();
-    request.add_header("DPoP", fresh ? *fresh : std::string());
+    request.add_header("DPoP", fresh ? fresh->reveal() : std::string_view());
     return request;
   };
   const HttpOutcome outcome = exchange_with_retries(make, attempts_of(query.settings), deadline, query.clock);
   if (!outcome) return Error{why_unreachable(outcome, url)};
   if (!outcome.response.is_ok()) return Error{why_denied(outcome.response)};
 
-  const Json::Value answer = parse_json_object(outcome.response.body.reveal()).value_or(Json::Value());
+  const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());
   const Json::Value& keys = object_in(answer, "accessToken");
   const int64_t life = number_in(answer, "expiresIn").value_or(0);
   if (!has_keys(keys) || life <= 0) {
     return Error{std::string(kOperation) + ": the answer holds no credentials (" + outcome.response.description() +
                  ")"};
   }
-  Json::Value fresh = old;
-  for (const char* field : kKeyFields) fresh["accessToken"][field] = keys[field];
+  Document fresh(old);
+  for (const char* field : kKeyFields) put(fresh["accessToken"], field, keys[field]);
   fresh["accessToken"]["expiresAt"] = instant_after(life);
-  if (!text_in(answer, "refreshToken").empty()) fresh["refreshToken"] = answer["refreshToken"];
+  if (!text_in(answer, "refreshToken").empty()) put(fresh, "refreshToken", answer["refreshToken"]);
   return fresh;
 }
 

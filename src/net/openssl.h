@@ -20,6 +20,7 @@ struct FreeOpenSsl {
   void operator()(ECDSA_SIG* signature) const { ECDSA_SIG_free(signature); }
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
   void operator()(PKCS12* file) const { PKCS12_free(file); }
   void operator()(X509* certificate) const { X509_free(certificate); }
 };

@@ -31,7 +31,7 @@ Error refusal(const HttpResponse& response, const Settings& settings) {
 }
 
 Result<Fetched> keys_in(const HttpResponse& response, const Query& query) {
-  const Json::Value answer = parse_json_object(response.body.reveal()).value_or(Json::Value());
+  const Document answer = parse_json_object(response.body.reveal()).value_or(Document());
   const Json::Value& keys = object_in(answer, "roleCredentials");
   const int64_t expires = number_in(keys, "expiration").value_or(0) / 1000;  // it is in milliseconds
   Fetched found;

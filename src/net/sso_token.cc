@@ -33,7 +33,7 @@ std::optional<int64_t> expiry_of(const Json::Value& token) {
 }
 
 /// OIDC CreateToken. The registration's end is the service's own time, the token's is this machine's.
-Result<Json::Value> refreshed(const Json::Value& old, const Query& query, const Deadline& deadline) {
+Result<Document> refreshed(const Json::Value& old, const Query& query, const Deadline& deadline) {
   for (const char* field : {"refreshToken", "clientId", "clientSecret", "registrationExpiresAt"}) {
     if (text_in(old, field).empty()) return Error{"the cached token has no " + std::string(field)};
   }
@@ -45,7 +45,7 @@ Result<Json::Value> refreshed(const Json::Value& old, const Query& query, const 
   if (!endpoint) return endpoint.error();
 
   const std::string url = endpoint->url + "/token";
-  Json::Value form;
+  Document form;
   form["grantType"] = "refresh_token";
   for (const char* field : {"clientId", "clientSecret", "refreshToken"}) form[field] = old[field];
   const Secret body = secret_json(form);
@@ -54,16 +54,16 @@ Result<Json::Value> refreshed(const Json::Value& old, const Query& query, const 
   if (!outcome) return Error{why_unreachable(outcome, url)};
   if (!outcome.response.is_ok()) return Error{why_refused(outcome.response, "CreateToken")};
 
-  const Json::Value answer = parse_json_object(outcome.response.body.reveal()).value_or(Json::Value());
+  const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());
   const int64_t life = number_in(answer, "expiresIn").value_or(0);
   if (!fits_in_header(text_in(answer, "accessToken")) || life <= 0) {
     return Error{"CreateToken: the answer holds no token (" + outcome.response.description() + ")"};
   }
-  Json::Value fresh = old;
-  fresh["accessToken"] = answer["accessToken"];
+  Document fresh(old);
+  put(fresh, "accessToken", answer["accessToken"]);
   fresh["expiresAt"] = instant_after(life);
   // Without a new refresh token the old one goes on to count (RFC 6749, 6). botocore drops it.
-  if (!text_in(answer, "refreshToken").empty()) fresh["refreshToken"] = answer["refreshToken"];
+  if (!text_in(answer, "refreshToken").empty()) put(fresh, "refreshToken", answer["refreshToken"]);
   return fresh;
 }
 
@@ -92,7 +92,7 @@ Result<Secret> sso_access_token(const Query& query) {
   session.path = *path;
   session.window = is_legacy ? 0 : kRefreshWindow;
   session.expiry = expiry_of;
-  session.refresh = [&](const Json::Value& old, const Deadline& deadline) -> Result<Json::Value> {
+  session.refresh = [&](const Json::Value& old, const Deadline& deadline) -> Result<Document> {
     if (is_legacy) return Error{"a token without an sso_session is never refreshed"};
     return refreshed(old, query, deadline);
   };

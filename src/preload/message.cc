@@ -12,16 +12,16 @@ namespace {
 constexpr const char kSlotFolder[] = "/proc/self/fd/";
 
 // When a password is refused (SQLSTATE 28P01), libpq adds a line that names the password file. Ours is nobody's
-// business.
-void cut_line_with(char* text, const char* word) {
-  char* at = strstr(text, word);
-  if (at == nullptr) return;
-  while (at > text && at[-1] != '\n') --at;
-  char* rest = strchr(at, '\n');
-  if (rest) {
-    memmove(at, rest + 1, strlen(rest + 1) + 1);
-  } else {
-    *at = '\0';
+// business. A server's own words may name one too, before that line: all of them go.
+void cut_lines_with(char* text, const char* word) {
+  for (char* at = text; (at = strstr(at, word)) != nullptr;) {
+    while (at > text && at[-1] != '\n') --at;
+    char* rest = strchr(at, '\n');
+    if (rest) {
+      memmove(at, rest + 1, strlen(rest + 1) + 1);
+    } else {
+      *at = '\0';
+    }
   }
 }
 
@@ -70,7 +70,7 @@ void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer*
   const Route* route = refused_route(known, conn, answer);
   if (route == nullptr) {
     // A host of the user's own, whose password stood in the slot too.
-    if (libpq.status(conn) == CONNECTION_BAD) cut_line_with(libpq.error_message(conn), kSlotFolder);
+    if (libpq.status(conn) == CONNECTION_BAD) cut_lines_with(libpq.error_message(conn), kSlotFolder);
     return;
   }
   const char* why = known.core->explain(answer, route->grant, said);
@@ -78,7 +78,7 @@ void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer*
   Text text(static_cast<char*>(malloc(strlen(said) + sizeof kName + strlen(why ? why : ""))));
   if (!text) return;
   char* end = stpcpy(text.get(), said);
-  cut_line_with(text.get(), kSlotFolder);
+  cut_lines_with(text.get(), kSlotFolder);
   end = text.get() + strlen(text.get());
   if (why) stpcpy(stpcpy(end, kName), why);
   while (end > text.get() && *end == '\0' && end[-1] == '\n') *--end = '\0';

@@ -135,14 +135,21 @@ struct Slot::Pool {
 constinit Slot::Pool Slot::pool_;
 
 bool Slot::fill(const SlotLine* lines, size_t count) {
-  size_t most = 0;
+  size_t most = 0, longest = 0;
   for (size_t i = 0; i < count; ++i) {
-    most += 2 * (strlen(lines[i].host) + strlen(lines[i].port) + strlen(lines[i].password)) + sizeof "::*:*::\n" +
-            kSlotPadding;
+    const size_t line = 2 * (strlen(lines[i].host) + strlen(lines[i].port) + strlen(lines[i].password)) +
+                        sizeof "::*:*::\n" + kSlotPadding;
+    longest = line > longest ? line : longest;
+    most += line;
   }
-  Text text(static_cast<char*>(malloc(most)));
+  Text text(static_cast<char*>(malloc(longest + 1 + most)));
   if (!text) return false;
   char* at = text.get();
+  // libpq reads line by line into a buffer that grows, and what it outgrows stays behind in freed memory: with our
+  // padding that would be five copies of a token. It grows at the first line, so that is one without a secret.
+  memset(at, '#', longest);
+  at += longest;
+  *at++ = '\n';
   for (size_t i = 0; i < count; ++i) {
     at = escaped(at, lines[i].host);
     *at++ = ':';

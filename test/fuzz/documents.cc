@@ -3,8 +3,8 @@
 // keys that are whole, a token that can be a password, an absence, or an error in one line; and no secret in that.
 //
 // Input: a letter for the source (kSources), a line end, and parts between lines of "--". A part is an answer: its
-// status, headers each after a tab, a line end, the body. For `sso` and `login` the first part is the cache file, for
-// programs it is what they print.
+// status, headers each after a tab, a line end, the body. For `sso` and `login` the first part is the cache file. For
+// programs it is what they print; a second one is what they say to stderr when they fail.
 
 #include <openssl/evp.h>
 #include <sys/stat.h>
@@ -146,7 +146,9 @@ void documents(std::string_view input) {
   const bool first_is_answer = source->first == NamedSource::kAnswers;
   for (size_t i = first_is_answer ? 0 : 1; i < parts.size(); ++i) said.push_back(http_answer(parts[i]));
   const Answers answers(std::move(said));
-  const ChildPrints child(source->first == NamedSource::kProgram ? std::string(parts[0]) : "");
+  const bool is_program = source->first == NamedSource::kProgram;
+  const bool fails = is_program && parts.size() > 1;
+  const ChildPrints child(is_program ? std::string(parts[0]) : "", fails ? 1 : 0, fails ? std::string(parts[1]) : "");
   if (source->first == NamedSource::kFile) {
     const bool is_sso = source->letter == 'c';
     const auto path =
@@ -166,6 +168,7 @@ void documents(std::string_view input) {
   what.timeout_ms = source->letter == 'o' ? 20 : 3000;
   const pqmint_fetched* found = pqmint_net()->fetch(&what);
   PROMISE(found != nullptr, "something was thrown");
+  PROMISE(child.runs() == (is_program ? 1 : 0), "a program, and no other's source, runs once");
 
   const auto text = [](const char* value) { return std::string_view(value ? value : ""); };
   const pqmint_keys& keys = found->keys;

@@ -27,6 +27,12 @@ void instant(std::string_view input);
 void command(std::string_view input);
 void jwt(std::string_view input);
 void slot(std::string_view input);
+void log(std::string_view input);
+void message(std::string_view input);
+void program(std::string_view input);
+void dpop(std::string_view input);
+void certificate(std::string_view input);
+void session(std::string_view input);
 
 /// To be called once, first: no environment of the machine's, a home of our own.
 void prepare();

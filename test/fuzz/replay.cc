@@ -18,9 +18,11 @@ namespace fs = std::filesystem;
 const std::map<std::string, void (*)(std::string_view)> kFuzzers = {
 #define PQMINT_FUZZER(name) \
   { #name, pqmint::fuzz::name }
-    PQMINT_FUZZER(spec),      PQMINT_FUZZER(host),    PQMINT_FUZZER(aws_files), PQMINT_FUZZER(url),
-    PQMINT_FUZZER(documents), PQMINT_FUZZER(sts),     PQMINT_FUZZER(http),      PQMINT_FUZZER(conninfo),
-    PQMINT_FUZZER(instant),   PQMINT_FUZZER(command), PQMINT_FUZZER(jwt),       PQMINT_FUZZER(slot),
+    PQMINT_FUZZER(spec),        PQMINT_FUZZER(host),    PQMINT_FUZZER(aws_files), PQMINT_FUZZER(url),
+    PQMINT_FUZZER(documents),   PQMINT_FUZZER(sts),     PQMINT_FUZZER(http),      PQMINT_FUZZER(conninfo),
+    PQMINT_FUZZER(instant),     PQMINT_FUZZER(command), PQMINT_FUZZER(jwt),       PQMINT_FUZZER(slot),
+    PQMINT_FUZZER(log),         PQMINT_FUZZER(message), PQMINT_FUZZER(program),   PQMINT_FUZZER(dpop),
+    PQMINT_FUZZER(certificate), PQMINT_FUZZER(session),
 };
 
 void replay(const fs::path& file) {

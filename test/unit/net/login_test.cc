@@ -76,6 +76,10 @@ Proof split(const std::string& jwt) {
   return proof;
 }
 
+Proof split(const Secret& jwt) {
+  return split(std::string(jwt.reveal()));
+}
+
 const unsigned char* bytes_of(const std::string& text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
