@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 // What a host program may do to itself while pqmint is in it: signals, forks, ends, limits.
 #include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
 
 #include "harness.h"
 #include "http_server.h"
@@ -22,8 +25,8 @@ class Host : public ::testing::Test {
     ASSERT_EQ(made.status, 0) << made.err;
   }
   static std::string target(int port, const std::string& more = "") {
-    return "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 user=u dbname=d sslmode=require port=" +
-           std::to_string(port) + " " + more;
+    return "host=" + std::string(kWriter) +
+           " hostaddr=127.0.0.1 user=u dbname=d sslmode=require port=" + std::to_string(port) + " " + more;
   }
   std::string good(const std::string& more = "") const { return target(server_.port(), more); }
   static std::string refused(const std::string& more = "") { return target(closed_port(), more); }
@@ -81,6 +84,51 @@ TEST_F(Host, WorkersThatAreForkedFetchForThemselves) {
   EXPECT_EQ(sts.count(), 2u) << "what the parent had";
   EXPECT_EQ(client.say({"fork", as("Two")}), "OK / OK");
   EXPECT_EQ(sts.count(), 4u);
+}
+
+TEST_F(Host, ChangedKeysAreAnotherIdentityAtOnce) {
+  const HttpServer sts([](const Heard& heard) {
+    const std::string id = heard.body.find("role%2FOne") != std::string::npos ? "ASIAONE" : "ASIATWO";
+    return Reply{200,
+                 "<R><Credentials><AccessKeyId>" + id +
+                     "</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+                     "<Expiration>2099-01-15T12:34:56Z</Expiration></Credentials></R>",
+                 {{"Content-Type", "text/xml"}}};
+  });
+  environment_.set("AWS_ENDPOINT_URL_STS", sts.url());
+  std::filesystem::create_directory(environment_.home() + "/.aws");
+  write_file(environment_.home() + "/.aws/credentials",
+             "[one]\naws_access_key_id = AKIAPROFILEONE\naws_secret_access_key = s\n"
+             "[two]\naws_access_key_id = AKIAPROFILETWO\naws_secret_access_key = s\n");
+  Client client(environment_);
+  const auto signer = [&](const std::string& spec) {
+    EXPECT_EQ(client.say({"connectdb", good(spec)}), "OK");
+    const std::string token = client.say({"pass"});
+    const size_t at = token.find("X-Amz-Credential=") + 17;
+    return token.substr(at, token.find('%', at) - at);
+  };
+  const std::string role = "passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/";
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(signer("passfile=pqmint:rds?profile=one"), "AKIAPROFILEONE");
+    EXPECT_EQ(signer("passfile=pqmint:rds?profile=two"), "AKIAPROFILETWO");
+    EXPECT_EQ(signer(role + "One"), "ASIAONE");
+    EXPECT_EQ(signer(role + "Two"), "ASIATWO");
+  }
+  EXPECT_EQ(sts.count(), 2u);
+  EXPECT_EQ(signer(""), "AKIAIOSFODNN7EXAMPLE");
+  client.say({"setenv", "AWS_ACCESS_KEY_ID", "AKIACHANGED"});
+  EXPECT_EQ(signer(""), "AKIACHANGED");
+  EXPECT_EQ(signer(role + "One"), "ASIAONE");
+  EXPECT_EQ(sts.count(), 3u) << "another's keys assume it by themselves";
+}
+
+// PQconnectStart waits for a token as PQconnectdb does, and no longer.
+TEST_F(Host, AConnectThatPollsIsToldWhenItsTokenIsNotDone) {
+  const std::string command = environment_.home() + "/token";
+  write_file(command, "#!/bin/sh\nexec sleep 60\n", 0700);
+  Client client(environment_);
+  expect_contains(client.say({"connectStart", good("passfile=pqmint:command?timeout=1&command=" + command)}),
+                  "it was not done in time");
 }
 
 // From no room at all to enough of it, in a process that uses pqmint for the first time.

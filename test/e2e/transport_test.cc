@@ -36,10 +36,10 @@ class Transport : public ::testing::Test {
 
   static void make_certificate(std::vector<std::string> argv, const std::string& name,
                                const std::vector<std::string>& more) {
-    argv.insert(argv.end(), {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                             "-days", "2", "-subj", "/CN=" + name, "-addext",
-                             "subjectAltName=DNS:" + std::string(kWriter), "-keyout", path(name + ".key"), "-out",
-                             path(name + ".crt")});
+    argv.insert(argv.end(),
+                {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                 "2", "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:" + std::string(kWriter), "-keyout",
+                 path(name + ".key"), "-out", path(name + ".crt")});
     argv.insert(argv.end(), more.begin(), more.end());
     const Outcome made = run(argv, Environment());
     ASSERT_EQ(made.status, 0) << made.err;
@@ -49,8 +49,9 @@ class Transport : public ::testing::Test {
     return FakePostgres(mode, path(certificate + ".crt"), path(certificate + ".key"));
   }
   static std::string target(const FakePostgres& fake, const std::string& more = "") {
-    return "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 user=iam_user dbname=app port=" +
-           std::to_string(fake.port()) + " sslrootcert=" + path("ca.crt") + " " + more;
+    return "host=" + std::string(kWriter) +
+           " hostaddr=127.0.0.1 user=iam_user dbname=app port=" + std::to_string(fake.port()) +
+           " sslrootcert=" + path("ca.crt") + " " + more;
   }
   /// What a program is told that has a password of its own, and no pqmint.
   static std::string without_pqmint(const FakePostgres& fake, const std::string& more) {
@@ -77,7 +78,8 @@ TEST_F(Transport, AModeThatWasRaisedIsNamedWhenItFails) {
   }
   // What the user said himself is not explained to him.
   Client client(environment_);
-  EXPECT_EQ(client.say({"connectdb", target(refusing, "sslmode=require")}), without_pqmint(refusing, "sslmode=require"));
+  EXPECT_EQ(client.say({"connectdb", target(refusing, "sslmode=require")}),
+            without_pqmint(refusing, "sslmode=require"));
   EXPECT_EQ(count(refusing.log(), "password"), 0u) << refusing.log();
   EXPECT_EQ(count(untrusted.log(), "password"), 0u) << untrusted.log();
 }
@@ -214,6 +216,21 @@ TEST_F(Transport, ASlowServerCostsTheTimeoutOnce) {
   expect_contains(bare, "timeout expired");
   EXPECT_EQ(with.read_line(), bare);
   EXPECT_EQ(count(server.log(), "open"), 2u) << "one try each";
+}
+
+TEST_F(Transport, OnlyAdminItselfIsAnAdministrator) {
+  const FakePostgres server = fake("accept");
+  for (const auto& [user, action] : {std::pair{"admin", "DbConnectAdmin"},
+                                     {"Admin", "DbConnect"},
+                                     {"'admin '", "DbConnect"},
+                                     {"administrator", "DbConnect"}}) {
+    Client client(environment_);
+    ASSERT_EQ(
+        client.say({"connectdb", "host=" + std::string(kDsql) + " hostaddr=127.0.0.1 dbname=d sslmode=require port=" +
+                                     std::to_string(server.port()) + " user=" + user}),
+        "OK");
+    expect_contains(client.say({"pass"}), std::string("/?Action=") + action + "&");
+  }
 }
 
 // A session's keys may be long, and the token has them within.
