@@ -23,24 +23,43 @@ void expect_contains(const std::string& text, const std::string& part) {
 
 class Transport : public ::testing::Test {
  protected:
-  /// An authority and certificates for the writer's name: one that is good, one that is old, one of nobody's.
+  /// An authority and certificates for the writer's name: one that is good, one that ended as it began, one of
+  /// nobody's.
   static void SetUpTestSuite() {
     folder_ = make_folder();
-    make_certificate({}, "ca", {"-addext", "basicConstraints=critical,CA:TRUE"});
     const std::vector<std::string> by_ca = {"-CA", path("ca.crt"), "-CAkey", path("ca.key")};
-    make_certificate({}, "good", by_ca);
-    make_certificate({"faketime", "10 days ago"}, "expired", by_ca);
-    make_certificate({}, "self-signed", {});
+    make_certificate("ca", {"-x509", "-addext", "basicConstraints=critical,CA:TRUE"});
+    make_certificate("self-signed", {"-x509"});
+    make_certificate("good", {"-x509", by_ca[0], by_ca[1], by_ca[2], by_ca[3]});
+    make_certificate("expired", {});
+    openssl({"x509", "-req", "-in", path("expired.crt"), "-days", "0", "-copy_extensions", "copy", by_ca[0], by_ca[1],
+             by_ca[2], by_ca[3], "-set_serial", "1", "-out", path("expired.crt")});
+    const Outcome judged = run({"openssl", "verify", "-CAfile", path("ca.crt"), path("expired.crt")}, Environment());
+    expect_contains(judged.err, "certificate has expired");
   }
   static std::string path(const std::string& name) { return folder_ + "/" + name; }
 
-  static void make_certificate(std::vector<std::string> argv, const std::string& name,
-                               const std::vector<std::string>& more) {
-    argv.insert(argv.end(),
-                {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-                 "2", "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:" + std::string(kWriter), "-keyout",
-                 path(name + ".key"), "-out", path(name + ".crt")});
+  /// Without -x509 it is a request for one.
+  static void make_certificate(const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> argv = {"req",
+                                     "-newkey",
+                                     "ec",
+                                     "-pkeyopt",
+                                     "ec_paramgen_curve:P-256",
+                                     "-nodes",
+                                     "-subj",
+                                     "/CN=" + name,
+                                     "-addext",
+                                     "subjectAltName=DNS:" + std::string(kWriter),
+                                     "-keyout",
+                                     path(name + ".key"),
+                                     "-out",
+                                     path(name + ".crt")};
     argv.insert(argv.end(), more.begin(), more.end());
+    openssl(argv);
+  }
+  static void openssl(std::vector<std::string> argv) {
+    argv.insert(argv.begin(), "openssl");
     const Outcome made = run(argv, Environment());
     ASSERT_EQ(made.status, 0) << made.err;
   }
