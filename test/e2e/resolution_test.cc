@@ -234,8 +234,10 @@ TEST_F(Resolution, TheStartupPacketIsTheSame) {
   Client with(environment_), without(bare);
   const std::string address = "host=" + host + " port=" + port + " ";
   for (const std::vector<std::string>& words : {
-           std::vector<std::string>{"connectdb",
-                                    address + "user='o dd' dbname='d\\'b' client_encoding=auto options='-c x=y'"},
+           std::vector<std::string>{
+               "connectdb",
+               address +
+                   "user='o dd' dbname='d\\'b' client_encoding=auto fallback_application_name=f options='-c x=y'"},
            {"connectdb", "host=elsewhere port=1 user=a " + address + "user=b dbname=c dbname=d"},
            {"connectdb", address + "user=u dbname='' application_name='' fallback_application_name=f"},
            {"connectdb", "postgresql://a:@elsewhere:1/d?host=" + host + "&port=" + port + "&user=b&options=-c%20x%3Dy"},
