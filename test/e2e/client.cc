@@ -241,9 +241,10 @@ std::string starved(size_t step, size_t most, const std::string& conninfo) {
       const rlimit limit = {pages * 4096 + room, RLIM_INFINITY};
       setrlimit(RLIMIT_AS, &limit);
       PGconn* conn = PQconnectdb(conninfo.c_str());
-      const int size = snprintf(words, sizeof words, "%s", !conn                             ? "NULL"
-                                                           : PQstatus(conn) == CONNECTION_OK ? "OK"
-                                                                                             : PQerrorMessage(conn));
+      const int size = snprintf(words, sizeof words, "%s",
+                                !conn                             ? "NULL"
+                                : PQstatus(conn) == CONNECTION_OK ? "OK"
+                                                                  : PQerrorMessage(conn));
       PQfinish(conn);
       if (write(out, words, std::min(sizeof words - 1, static_cast<size_t>(size))) < 0) _exit(1);
     });
