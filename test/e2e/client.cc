@@ -230,12 +230,13 @@ std::string leave(const std::string& how, const std::string& conninfo) {
 }
 
 // Connects in a child that may have a little more memory than now, in a second one with `step` bytes more, and so on
-// up to `most`: what they said, each text once.
+// up to `most`: what they said, stderr included, each text once.
 std::string starved(size_t step, size_t most, const std::string& conninfo) {
   std::vector<std::string> answers;
   for (size_t room = 0; room <= most; room += step) {
     const std::string said = in_child([&](int out) {
       static char words[4096];
+      dup2(out, STDERR_FILENO);  // nobody shall say anything there
       size_t pages = 0;
       std::ifstream("/proc/self/statm") >> pages;
       const rlimit limit = {pages * 4096 + room, RLIM_INFINITY};

@@ -133,6 +133,7 @@ TEST_F(Host, AConnectThatPollsIsToldWhenItsTokenIsNotDone) {
 
 // From no room at all to enough of it, in a process that uses pqmint for the first time.
 TEST_F(Host, ALimitOnMemoryIsAFailedConnection) {
+  if (getenv("PQMINT_TEST_PRELOAD")) GTEST_SKIP() << "a sanitizer's runtime takes terabytes of addresses";
   const HttpServer sts([](const Heard&) { return Reply{403, "<Error><Code>AccessDenied</Code></Error>"}; });
   environment_.set("AWS_ENDPOINT_URL_STS", sts.url());
   // Nobody listens: what OpenSSL makes of TLS without memory is its own.
@@ -141,8 +142,14 @@ TEST_F(Host, ALimitOnMemoryIsAFailedConnection) {
         {"passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/App", "AccessDenied"}}) {
     Client client(environment_);
     const std::string said = client.say({"starve", "1048576", "50331648", refused(more)});
-    EXPECT_EQ(said.find("died"), std::string::npos) << said;
     expect_contains(said, "pqmint: cannot load ");
+    // One of libpq's answers or of ours, and nothing before it: neither a word on stderr nor a crash.
+    const std::string all = said + " / ";
+    for (size_t at = 0, end; (end = all.find(" / ", at)) != std::string::npos; at = end + 3) {
+      const std::string answer = all.substr(at, end - at);
+      EXPECT_TRUE(answer == "NULL" || answer.starts_with("pqmint: ") || answer.starts_with("connection to server at "))
+          << answer;
+    }
     expect_contains(said.substr(said.rfind(" / ")), enough);
   }
 }
