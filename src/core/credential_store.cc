@@ -35,7 +35,7 @@ constexpr int64_t kAfterFailure = 30;  // s
 /// which its user may be mending just now.
 constexpr int64_t kAbsenceHolds = 60;     // s
 constexpr int64_t kToolAbsenceHolds = 5;  // s
-/// More identities than this in one process throw the oldest out.
+/// More identities than this in one process throw out the one that nobody has asked for the longest.
 constexpr size_t kMostEntries = 64;
 
 using Fingerprint = std::array<unsigned char, 32>;
@@ -56,12 +56,15 @@ struct Entry {
 class Store {
  public:
   std::mutex mutex;
-  std::list<Entry> entries;            // the oldest first
+  std::list<Entry> entries;            // the one that was not asked for longest first
   std::atomic<uint32_t> landings = 0;  // goes up when a fetch has ended: what waiters sleep on
 
   Entry& entry(const Fingerprint& identity, const CredentialPlan& plan) {
     const auto found = std::ranges::find(entries, identity, &Entry::plan);
-    if (found != entries.end()) return *found;
+    if (found != entries.end()) {
+      entries.splice(entries.end(), entries, found);
+      return *found;
+    }
     if (entries.size() >= kMostEntries) {
       const auto idle = std::ranges::find(entries, 0, &Entry::fetching);
       if (idle != entries.end()) entries.erase(idle);

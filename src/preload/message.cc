@@ -37,6 +37,29 @@ bool speaks_of_authentication(const char* said) {
   return role && strstr(role, "\" does not exist");
 }
 
+// Whether libpq or the server's certificate failed where a weaker sslmode would have gone on.
+bool speaks_of_tls(const char* said) {
+  static constexpr const char* kWords[] = {"does not support SSL", "certificate verify failed",
+                                           "does not match host name"};
+  for (const char* word : kWords) {
+    if (strstr(said, word)) return true;
+  }
+  return false;
+}
+
+// libpq's words are about the mode that it was given, which the user never named: policy makes it of a weaker one.
+void explain_raised_mode(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
+  const char* wanted = known.target.option("sslmode");
+  Text said = copy_text(known.libpq->error_message(conn));
+  if (!said || !answer->sslmode || !wanted || same_text(answer->sslmode, wanted) || !speaks_of_tls(said.get())) return;
+  for (char* end = said.get() + strlen(said.get()); end > said.get() && end[-1] == '\n';) *--end = '\0';
+  const Text text =
+      joined(said.get(), "\npqmint: a token travels inside verified TLS only: sslmode=", wanted,
+             " was taken for verify-full; switch TLS on at the server, name its roots with sslrootcert=, or do without "
+             "verification by sslmode=require");
+  if (text) replace_message(*known.libpq, conn, text.get());
+}
+
 }  // namespace
 
 void show_only(const Libpq& libpq, PGconn* conn, const char* text) {
@@ -69,9 +92,10 @@ void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer*
   const char* said = libpq.error_message(conn);
   const Route* route = refused_route(known, conn, answer);
   if (route == nullptr) {
+    if (libpq.status(conn) != CONNECTION_BAD) return;
     // A host of the user's own, whose password stood in the slot too.
-    if (libpq.status(conn) == CONNECTION_BAD) cut_lines_with(libpq.error_message(conn), kSlotFolder);
-    return;
+    cut_lines_with(libpq.error_message(conn), kSlotFolder);
+    return explain_raised_mode(known, conn, answer);
   }
   const char* why = known.core->explain(answer, route->grant, said);
   constexpr char kName[] = "pqmint: ";

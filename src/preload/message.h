@@ -19,7 +19,8 @@ void replace_message(const Libpq& libpq, PGconn* conn, const char* text);
 const Route* refused_route(const Connection& known, PGconn* conn, const pqmint_answer* answer);
 
 /// After a blocking connect or reset: if the server refused a token of `answer`, the message of `conn` is cleared of
-/// the slot's path, and followed by a sentence that says what was signed and the likely causes.
+/// the slot's path, and followed by a sentence that says what was signed and the likely causes. If TLS failed in a mode
+/// that is stricter than the user's own, a sentence names both.
 void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer);
 
 /// The same where there is no second try within the call. If the refused token came from memory, core forgets it: the

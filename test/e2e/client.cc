@@ -8,12 +8,19 @@
 //   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | status | ping C | cancel | finish
 //   reconnect                                              (what psql's \c does: PQconninfo into PQconnectdbParams)
 //   abandon C                                              (leaves PQconnectdb by an alarm and a long jump)
+//   onSignal C | onSignalSaid                              (connects by C in a handler of SIGUSR1)
+//   leave HOW C                                            (ends by HOW, whose exit handlers connect; see leave())
+//   starve STEP MOST C                                     (with ever more room for memory; see starved())
+//   repeat N C                                             (N times connects and finishes: by how much the heap grew)
 //   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
 #include <dirent.h>
 #include <libpq-fe.h>
+#include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +28,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -163,6 +172,98 @@ std::string forked(const std::string& conninfo) {
   return answer + " / " + from_child;
 }
 
+/// What `work` writes to a descriptor in a forked child, and "died" if the child did.
+template <typename Work>
+std::string in_child(Work work) {
+  int ends[2];
+  if (pipe(ends) != 0) return "ERROR pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    work(ends[1]);
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string said;
+  char buffer[512];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) said.append(buffer, static_cast<size_t>(n));
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status == 0 ? said : "died with status " + std::to_string(status) + " after: " + said;
+}
+
+std::string g_by_handler, g_handler_said;
+
+std::string on_signal(const std::string& conninfo) {
+  g_by_handler = conninfo;
+  signal(SIGUSR1, [](int) {
+    PGconn* conn = PQconnectdb(g_by_handler.c_str());
+    g_handler_said = outcome(conn);
+    PQfinish(conn);
+  });
+  return "done";
+}
+
+std::string g_at_exit;
+
+void connect_at_exit() {
+  PGconn* conn = PQconnectdb(g_at_exit.c_str());
+  std::cout << outcome(conn) << std::endl;
+  PQfinish(conn);
+}
+
+// Threads connect and end; then the process ends with a connection open, by "exit", "quick_exit", "_exit", or by
+// "pthread_exit" of its first thread. All but _exit connect once more on their way out.
+std::string leave(const std::string& how, const std::string& conninfo) {
+  std::vector<std::thread> running;
+  for (int i = 0; i < 4; ++i) running.emplace_back([&] { PQfinish(PQconnectdb(conninfo.c_str())); });
+  for (std::thread& thread : running) thread.join();
+  connect(PQconnectdb(conninfo.c_str()));
+  g_at_exit = conninfo;
+  // After OpenSSL's own handler, and so before it in the order of the end.
+  std::atexit(connect_at_exit);
+  std::at_quick_exit(connect_at_exit);
+  if (how == "exit") std::exit(0);
+  if (how == "quick_exit") std::quick_exit(0);
+  if (how == "pthread_exit") pthread_exit(nullptr);
+  _exit(0);
+}
+
+// Connects in a child that may have a little more memory than now, in a second one with `step` bytes more, and so on
+// up to `most`: what they said, stderr included, each text once.
+std::string starved(size_t step, size_t most, const std::string& conninfo) {
+  std::vector<std::string> answers;
+  for (size_t room = 0; room <= most; room += step) {
+    const std::string said = in_child([&](int out) {
+      static char words[4096];
+      dup2(out, STDERR_FILENO);  // nobody shall say anything there
+      size_t pages = 0;
+      std::ifstream("/proc/self/statm") >> pages;
+      const rlimit limit = {pages * 4096 + room, RLIM_INFINITY};
+      setrlimit(RLIMIT_AS, &limit);
+      PGconn* conn = PQconnectdb(conninfo.c_str());
+      const int size = snprintf(words, sizeof words, "%s",
+                                !conn                             ? "NULL"
+                                : PQstatus(conn) == CONNECTION_OK ? "OK"
+                                                                  : PQerrorMessage(conn));
+      PQfinish(conn);
+      if (write(out, words, std::min(sizeof words - 1, static_cast<size_t>(size))) < 0) _exit(1);
+    });
+    if (answers.empty() || answers.back() != said) answers.push_back(said);
+  }
+  std::string out;
+  for (const std::string& answer : answers) out += (out.empty() ? "" : " / ") + one_line(answer);
+  return out;
+}
+
+std::string repeated(int count, const std::string& conninfo) {
+  const auto before = mallinfo2();
+  for (int i = 0; i < count; ++i) PQfinish(PQconnectdb(conninfo.c_str()));
+  const auto after = mallinfo2();
+  return std::to_string(static_cast<long>(after.uordblks + after.hblkhd) -
+                        static_cast<long>(before.uordblks + before.hblkhd));
+}
+
 int open_descriptors() {
   int count = 0;
   DIR* folder = opendir("/proc/self/fd");
@@ -215,6 +316,11 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "needsPassword") return std::to_string(PQconnectionNeedsPassword(g_conn));
   if (word == "threads") return threads(std::stoi(arg(1)), arg(2), arg(3));
   if (word == "fork") return forked(arg(1));
+  if (word == "onSignal") return on_signal(arg(1));
+  if (word == "onSignalSaid") return g_handler_said;
+  if (word == "leave") return leave(arg(1), arg(2));
+  if (word == "starve") return starved(std::stoul(arg(1)), std::stoul(arg(2)), arg(3));
+  if (word == "repeat") return repeated(std::stoi(arg(1)), arg(2));
   if (word == "abandon") return abandoned(arg(1));
   if (word == "fds") return std::to_string(open_descriptors());
   if (word == "version") return std::to_string(PQlibVersion());

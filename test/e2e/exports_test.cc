@@ -87,11 +87,20 @@ TEST(Exports, NoNewerGlibcIsAskedForThanIsSaid) {
 }
 
 TEST(Exports, ObjectsAreHardened) {
-  for (const char* object : {"libpqmint.so", "pqmint/core.so", "pqmint/net.so"}) {
-    const Outcome headers = run({"readelf", "-l", "-d", "-W", stage() + "/lib/" + object}, Environment());
-    EXPECT_NE(headers.out.find("GNU_RELRO"), std::string::npos) << object;
-    EXPECT_NE(headers.out.find("NOW"), std::string::npos) << object;
-    EXPECT_TRUE(std::regex_search(headers.out, std::regex("GNU_STACK.* RW "))) << object;
+  for (const char* object :
+       {"libpqmint.so", "libpqmint-api.so", "pqmint/core.so", "pqmint/net.so", "pqmint/pqmint-tool", "../bin/pqmint"}) {
+    const Outcome readelf =
+        run({"readelf", "-h", "-l", "-d", "--dyn-syms", "-W", stage() + "/lib/" + object}, Environment());
+    const auto has = [&](const char* pattern) { return std::regex_search(readelf.out, std::regex(pattern)); };
+    EXPECT_TRUE(has("Type: +DYN")) << object << " cannot be loaded anywhere";
+    EXPECT_TRUE(has("GNU_RELRO")) << object;
+    EXPECT_TRUE(has("FLAGS.*NOW")) << object;
+    EXPECT_TRUE(has("GNU_STACK.* RW ")) << object;
+    EXPECT_FALSE(has("LOAD .* RWE ")) << object << " can be written to and run";
+    EXPECT_FALSE(has("TEXTREL")) << object;
+    EXPECT_FALSE(has("\\((RPATH|RUNPATH)\\)")) << object << " looks for libraries in a folder of somebody's";
+    EXPECT_TRUE(has("__stack_chk_fail")) << object;
+    EXPECT_TRUE(has("__\\w+_chk@")) << object << " was built without _FORTIFY_SOURCE";
   }
 }
 

@@ -206,6 +206,26 @@ TEST_F(Modules, ACoreThatIsNoObjectOrHalfOfOne) {
   expect_named_and_others_untouched();
 }
 
+TEST_F(Modules, ACoreForAnotherMachine) {
+  const std::string good = read_file(stage() + "/lib/pqmint/core.so");
+  std::string other = good;
+  other[EI_CLASS] = ELFCLASS32;
+  write_file(core(), other, 0755);
+  expect_named_and_others_untouched();
+  other = good;
+  other[offsetof(Elf64_Ehdr, e_machine)] = static_cast<char>(EM_AARCH64);
+  write_file(core(), other, 0755);
+  expect_named_and_others_untouched();
+}
+
+TEST_F(Modules, ACoreWithoutItsLibcrypto) {
+  fs::copy_file(stage() + "/lib/pqmint/core.so", core());
+  ASSERT_EQ(
+      run({"patchelf", "--replace-needed", "libcrypto.so.3", "libcrypto-none.so.3", core()}, Environment()).status, 0);
+  expect_contains(Client(environment_).say({"connectdb", good_}), "libcrypto-none.so.3");
+  expect_named_and_others_untouched();
+}
+
 TEST_F(Modules, ACoreThatIsAnotherLibrary) {
   fs::copy_file(stage() + "/lib/pqmint/net.so", core());
   expect_named_and_others_untouched();

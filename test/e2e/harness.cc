@@ -456,13 +456,14 @@ std::string Server::conninfo(const std::string& host, const std::string& user, c
          " dbname=app sslrootcert=" + ca() + " " + more;
 }
 
-FakePostgres::FakePostgres(const std::string& mode, bool tls) : log_path_(make_folder() + "/log") {
+FakePostgres::FakePostgres(const std::string& mode, bool tls)
+    : FakePostgres(mode, tls ? Server::get().value("PQMINT_TEST_CERTIFICATE") : "",
+                   tls ? Server::get().value("PQMINT_TEST_KEY") : "") {}
+
+FakePostgres::FakePostgres(const std::string& mode, const std::string& certificate, const std::string& key)
+    : log_path_(make_folder() + "/log") {
   std::vector<std::string> argv = {built("test/fake/fake_pg"), "--mode=" + mode, "--log", log_path_};
-  if (tls) {
-    Server& server = Server::get();
-    const std::string folder = server.value("PQMINT_TEST_DIR");
-    argv.insert(argv.end(), {"--cert", folder + "/server.crt", "--key", folder + "/server.key"});
-  }
+  if (!certificate.empty()) argv.insert(argv.end(), {"--cert", certificate, "--key", key});
   process_ = std::make_unique<Process>(argv, Environment());
   const std::string line = process_->read_line();
   if (line.rfind("port ", 0) != 0) throw std::runtime_error("fake_pg did not start: " + line);

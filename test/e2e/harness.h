@@ -105,7 +105,9 @@ class Server {
 /// test/fake/fake_pg in one of its modes.
 class FakePostgres {
  public:
+  /// With the certificate of Server, or without TLS.
   FakePostgres(const std::string& mode, bool tls);
+  FakePostgres(const std::string& mode, const std::string& certificate, const std::string& key);
   int port() const { return port_; }
   std::string log() const;
 

@@ -171,13 +171,15 @@ TEST_F(Lifecycle, PsqlRecoversALostConnectionAfterExpiry) {
 }
 
 // pg_dump -j and pg_restore -j hand the first connection's token to each worker as a password. Half an hour passes just
-// before the first worker is forked.
+// before the first worker is forked; in tools that open their connections by themselves, at the first one's first
+// query.
 class Parallel : public Lifecycle {
  protected:
-  Environment time_passes_at_fork() {
+  Environment time_passes_at(const std::string& moment) {
     Environment environment = environment_;
     environment.set("LD_PRELOAD", built("test/e2e/liblater_at_fork.so") + ":" + stage() +
                                       "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    environment.set("PQMINT_TEST_LATER_AT", moment);
     environment.set("PQMINT_TEST_LATER", source("test/server/pqmint-testserver") + " clock " +
                                              server_.value("PQMINT_TEST_DIR") + " +1800; echo +1800 > " + faketime_);
     return environment;
@@ -191,13 +193,14 @@ class Parallel : public Lifecycle {
 TEST_F(Parallel, WorkersStartAfterTheTokenDied) {
   const std::string dump = environment_.home() + "/dump";
   server_.verdicts();
-  Outcome done = run({std::string(kBin) + "pg_dump", "-Fd", "-j", "3", "-f", dump, "-d", good_}, time_passes_at_fork());
+  Outcome done =
+      run({std::string(kBin) + "pg_dump", "-Fd", "-j", "3", "-f", dump, "-d", good_}, time_passes_at("fork"));
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(read_file(faketime_), "+1800\n");  // it did pass
   back_to_now();
   done = run({std::string(kBin) + "pg_restore", "--no-owner", "-j", "3", "-d",
               server_.conninfo(kWriter, "iam_user", "dbname=restored"), dump},
-             time_passes_at_fork());
+             time_passes_at("fork"));
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(read_file(faketime_), "+1800\n");
   EXPECT_EQ(server_.verdicts().find("reject"), std::string::npos);
@@ -205,6 +208,21 @@ TEST_F(Parallel, WorkersStartAfterTheTokenDied) {
   Client client(environment_);
   ASSERT_EQ(client.say({"connectdb", server_.conninfo(kWriter, "iam_user", "dbname=restored")}), "OK");
   EXPECT_EQ(client.say({"query", "select count(*) from orders"}), "1000");
+}
+
+TEST_F(Parallel, ConnectionsOfOneProcessOpenedAfterTheTokenDied) {
+  for (const std::string tool : {"vacuumdb", "reindexdb"}) {
+    server_.verdicts();
+    std::vector<std::string> argv = {kBin + tool, "-j", "3", "-d", good_};
+    if (tool == "reindexdb") argv.insert(argv.end(), {"--schema", "public"});
+    const Outcome done = run(argv, time_passes_at("query"));
+    EXPECT_EQ(done.status, 0) << tool << ": " << done.err;
+    EXPECT_EQ(read_file(faketime_), "+1800\n") << tool;
+    const std::string verdicts = server_.verdicts();
+    EXPECT_EQ(verdicts.find("reject"), std::string::npos) << tool << ": " << verdicts;
+    EXPECT_NE(verdicts.find("accept"), verdicts.rfind("accept")) << tool << " opened one connection only";
+    back_to_now();
+  }
 }
 
 TEST_F(Lifecycle, AStaleTokenOfOursIsReplacedWhenItComesBackAsAPassword) {

@@ -25,6 +25,7 @@ TEST_F(Programs, WithoutLibpqNothingChangesAndNothingIsLoaded) {
        {std::vector<std::string>{"/bin/true"},
         {"/bin/false"},
         {"/bin/echo", "a", "b"},
+        {"/bin/ls", "/proc/self/fd"},
         {"/usr/bin/python3", "-c", "print(open('/proc/self/maps').read().count('core.so'))"}}) {
     const Outcome with = run(argv, environment_), without = run(argv, Environment());
     EXPECT_EQ(with.status, without.status) << argv[0];
@@ -127,17 +128,50 @@ TEST_F(Programs, BasebackupWritesNoTokenToDisk) {
   EXPECT_EQ(written.find("/proc/self/fd"), std::string::npos) << written;
 }
 
-// A setuid program ignores the preload, and what it connects with is its own business.
-TEST_F(Programs, SetuidProgramsAreLeftAlone) {
-  if (geteuid() != 0) GTEST_SKIP() << "only root can make a setuid copy for another user";
-  const std::string copy = environment_.home() + "/psql";
-  fs::copy_file(kPsql, copy);
-  ASSERT_EQ(chown(copy.c_str(), 65534, 65534), 0);
-  ASSERT_EQ(chmod(copy.c_str(), 04755), 0);
-  chmod(environment_.home().c_str(), 0755);
-  const Outcome psql = run({copy, "-XwAtc", "select 1", good_}, environment_);
+class Setuid : public Programs {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "only root can make a setuid copy for another user";
+    fs::copy_file(kPsql, psql_);
+    chmod(environment_.home().c_str(), 0755);
+  }
+  void make_setuid() {
+    ASSERT_EQ(chown(psql_.c_str(), 65534, 65534), 0);
+    ASSERT_EQ(chmod(psql_.c_str(), 04755), 0);
+  }
+  Outcome select(const std::string& more = "") {
+    return run({psql_, "-XwAtc", "select current_user", good_ + more}, environment_);
+  }
+  std::string psql_ = environment_.home() + "/psql";
+};
+
+// The loader ignores the preload, and what such a program connects with is its own business.
+TEST_F(Setuid, ProgramsAreLeftAloneByTheLoader) {
+  make_setuid();
+  const Outcome psql = select();
   EXPECT_NE(psql.status, 0);
   EXPECT_NE(psql.err.find("no password supplied"), std::string::npos) << psql.err;
+}
+
+// One that needs the library, so that the loader's rule does not reach it: pqmint's own does.
+TEST_F(Setuid, ProgramsThatNeedTheLibraryAreLeftAloneByIt) {
+  const std::string library = environment_.home() + "/lib", canary = environment_.home() + "/canary";
+  fs::copy(stage() + "/lib", library, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  ASSERT_EQ(run({"patchelf", "--add-needed", library + "/libpqmint.so", psql_}, Environment()).status, 0);
+  environment_.unset("LD_PRELOAD");
+  write_file(environment_.home() + "/token", "#!/bin/sh\necho run >" + canary + "\n", 0755);
+  const std::string command = "passfile=pqmint:command?command=" + environment_.home() + "/token";
+  EXPECT_EQ(select().out, "iam_user\n");
+  select(command);
+  EXPECT_TRUE(fs::remove(canary)) << "without the bit it is served";
+  chmod(environment_.home().c_str(), 0777);
+  make_setuid();
+  for (const std::string& more : {std::string(), command}) {
+    const Outcome psql = select(more);
+    EXPECT_NE(psql.status, 0);
+    EXPECT_NE(psql.err.find("no password supplied"), std::string::npos) << psql.err;
+  }
+  EXPECT_FALSE(fs::exists(canary));
 }
 
 }  // namespace

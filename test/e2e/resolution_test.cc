@@ -68,6 +68,11 @@ TEST_F(Resolution, ServiceFileByKeywordAndByEnvironment) {
   expect_login(client, {"connectdb", ""});
   expect_login(client, {"connectdb", "  "});
   expect_login(client, {"connectdbParams"});
+  // The administrator's own, where the user has none.
+  client.say({"unsetenv", "PGSERVICEFILE"});
+  write_file(environment_.home() + "/pg_service.conf", read_file(file));
+  client.say({"setenv", "PGSYSCONFDIR", environment_.home()});
+  expect_login(client, {"connectdb", ""});
 }
 
 TEST_F(Resolution, EnvironmentAlone) {
@@ -79,27 +84,64 @@ TEST_F(Resolution, EnvironmentAlone) {
 }
 
 TEST_F(Resolution, WhatLibpqRejectsItRejectsInItsOwnWords) {
-  const std::string bad_service = environment_.home() + "/bad-services";
-  write_file(bad_service, "[a]\nfrobnicate=1\n");
-  write_file(environment_.home() + "/nested", "[a]\nservice=b\n");
-  Environment bare;
-  environment_.set("PGSERVICEFILE", bad_service);
-  bare.set("PGSERVICEFILE", bad_service);
-  Client with(environment_), without(bare);
+  Client with(environment_), without{Environment()};
   const std::string host = "host=" + std::string(kWriter) + " ";
   for (const std::string& conninfo :
        {std::string("app"), std::string("host"), host + "frobnicate=1", host + "port='5432", host + "sslmode=maybe",
         host + "target_session_attrs=best", host + "channel_binding=perhaps", host + "load_balance_hosts=perhaps",
         host + "max_protocol_version=1", "postgresql://" + std::string(kWriter) + "/app?x=y",
         "postgresql://" + std::string(kWriter) + ":5432:5433/app", std::string("postgresql://[::1/app"),
-        std::string("service=a"), std::string("service=missing"), "host=" + std::string(kWriter) + ",b port=1,2,3",
-        host + "hostaddr=1.2.3.4,1.2.3.5",
+        "postgresql://db%00." + std::string(kWriter) + "/app", "postgresql://db%zz." + std::string(kWriter) + "/app",
+        "host=" + std::string(kWriter) + ",b port=1,2,3", host + "hostaddr=1.2.3.4,1.2.3.5",
         std::string("host=" + std::string(kWriter) + " port=99999 sslrootcert=/dev/null"),
         host + "gssencmode=please"}) {
     for (const char* word : {"connectdb", "connectStart"}) {
       EXPECT_EQ(with.say({word, conninfo}), without.say({word, conninfo})) << conninfo;
     }
   }
+}
+
+TEST_F(Resolution, AServiceFileThatIsBrokenIsRejectedInLibpqsWords) {
+  const std::string file = environment_.home() + "/services", host = "host=" + std::string(kWriter) + "\n";
+  Client with(environment_), without{Environment()};
+  for (Client* client : {&with, &without}) client->say({"setenv", "PGSERVICEFILE", file});
+  const auto expect_same_rejection = [&](const std::string& what) {
+    for (const char* conninfo : {"service=a", "postgresql:///app?service=a"}) {
+      const std::string said = without.say({"connectdb", conninfo});
+      EXPECT_EQ(said.rfind("BAD ", 0), 0u) << what;
+      EXPECT_EQ(with.say({"connectdb", conninfo}), said) << what;
+    }
+  };
+  expect_same_rejection("no file");
+  for (const std::string& lines :
+       {"[a]\n" + host + "frobnicate=1\n", "[a]\n" + host + "service=b\n[b]\n" + host, "[b]\n" + host,
+        "[a]\n" + host + "no equals sign\n", "[a]\n" + host + "port=" + std::string(4096, '1') + "\n"}) {
+    write_file(file, lines);
+    expect_same_rejection(lines.substr(0, 100));
+  }
+}
+
+TEST_F(Resolution, NamesThatOnlyLookLikeOursArePlainCalls) {
+  const std::string there = " hostaddr=127.0.0.1 port=" + port_ + " user=plain dbname=app";
+  const std::string rest = ".c9akciq32.eu-west-1.rds.amazonaws.com";
+  Client with(environment_), without{Environment()};
+  std::vector<std::string> conninfos;
+  for (const std::string& host :
+       {"db" + rest + ".evil.example", std::string("rds.amazonaws.com"), std::string("db.xrds.amazonaws.com"),
+        "a.." + rest.substr(1), "d%62" + rest, "d\xc3\xb6" + rest, std::string(64, 'a') + rest,
+        std::string(300, 'a') + rest, "db_1!" + rest, std::string("db.c9akciq32.eu-west-1.rds.amazonaws.c\xc3\xb6m")}) {
+    conninfos.push_back("host='" + host + "'" + there);
+  }
+  // In a URI they come out as a line break and a slash.
+  for (const std::string odd : {"db%0A", "db%2F"}) {
+    conninfos.push_back("postgresql://plain@" + odd + rest + ":" + port_ + "/app?hostaddr=127.0.0.1");
+  }
+  for (const std::string& conninfo : conninfos) {
+    const std::string said = without.say({"connectdb", conninfo});
+    EXPECT_NE(said.find("no password supplied"), std::string::npos) << said;
+    EXPECT_EQ(with.say({"connectdb", conninfo}), said) << conninfo;
+  }
+  EXPECT_EQ(read_file("/proc/" + std::to_string(with.pid()) + "/maps").find("core.so"), std::string::npos);
 }
 
 TEST_F(Resolution, HostsThatAreNotOursArePlainCalls) {
@@ -222,24 +264,53 @@ TEST_F(Resolution, OtherSettingsReachTheServerUnchanged) {
   EXPECT_EQ(client.say({"query", "show client_encoding"}), "LATIN1");
 }
 
-// The startup packet that a server sees, with and without the library.
+// What a server sees of each way to say the same or something odd, with the library and without it: the packet that
+// begins a session, and whom the token was made for.
 TEST_F(Resolution, TheStartupPacketIsTheSame) {
   FakePostgres fake("accept", true);
-  const auto startup = [&](const Environment& environment, const std::string& more) {
-    Client client(environment);
-    const std::string before = fake.log();
-    EXPECT_EQ(client.say({"connectdb",
-                          "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 port=" + std::to_string(fake.port()) +
-                              " user='o dd' dbname='d\\'b' sslmode=require gssencmode=disable client_encoding=auto "
-                              "options='-c x=y' replication=database " +
-                              more}),
-              "OK");
-    client.finish();
-    const std::string log = fake.log().substr(before.size());
-    const size_t at = log.find("startup");
-    return log.substr(at, log.find('\n', at) - at);
-  };
-  EXPECT_EQ(startup(environment_, ""), startup(Environment(), "password=x"));
+  const std::string host = kWriter, port = std::to_string(fake.port());
+  Environment bare;
+  bare.set("PGPASSWORD", "x");
+  for (Environment* e : {&environment_, &bare}) {
+    e->set("PGHOSTADDR", "127.0.0.1").set("PGSSLMODE", "require").set("PGDATESTYLE", "German").set("PGTZ", "UTC");
+  }
+  Client with(environment_), without(bare);
+  const std::string address = "host=" + host + " port=" + port + " ";
+  for (const std::vector<std::string>& words : {
+           std::vector<std::string>{
+               "connectdb",
+               address +
+                   "user='o dd' dbname='d\\'b' client_encoding=auto fallback_application_name=f options='-c x=y'"},
+           {"connectdb", "host=elsewhere port=1 user=a " + address + "user=b dbname=c dbname=d"},
+           {"connectdb", address + "user=u dbname='' application_name='' fallback_application_name=f"},
+           {"connectdb", "postgresql://a:@elsewhere:1/d?host=" + host + "&port=" + port + "&user=b&options=-c%20x%3Dy"},
+           {"connectStart", address + "user=u replication=true"},
+           {"connectStart", address + "user=u dbname=d replication=database application_name='a b'"},
+           {"connectdbParams", "user", "a", "dbname", address + "user=b", "application_name", "x", "user", "c"},
+           {"connectdbParams", "dbname", address + "user=b", "dbname", "user=not-expanded", "host", "", "port", "-"},
+           {"connectdbParams", "host", "elsewhere", "host", host, "port", port, "user", "u", "dbname", "d"},
+           {"connectdbParams0", "host", host, "port", port, "user", "u", "dbname", "host=only-a-name"},
+           {"connectStartParams", "dbname", "postgresql://u@" + host + ":" + port, "dbname", "d", "options", "-c x=y"},
+           {"setdbLogin", host, port, "-c x=y", "d", "u", "-"},
+           {"setdbLogin", host, port, "-", "user=a dbname=e application_name=n", "b", "-"},
+           {"setdbLogin", "-", "-", "-", address + "user=a", "b", "-"},
+       }) {
+    std::string startups[2], token;
+    for (const bool is_bare : {false, true}) {
+      const std::string before = fake.log();
+      Client& client = is_bare ? without : with;
+      EXPECT_EQ(client.say(words), "OK") << words[0] << " " << words[1];
+      if (!is_bare) token = client.say({"pass"});
+      const std::string log = fake.log().substr(before.size());
+      const size_t at = log.find("startup ");
+      startups[is_bare] = log.substr(at, log.find('\n', at) - at);
+    }
+    EXPECT_EQ(startups[0], startups[1]);
+    const size_t at = startups[0].find(" user=") + 6;
+    std::string user = startups[0].substr(at, startups[0].find(" database=") - at);
+    if (const size_t blank = user.find(' '); blank != std::string::npos) user.replace(blank, 1, "%20");
+    EXPECT_EQ(token.rfind(host + ":" + port + "/?Action=connect&DBUser=" + user + "&", 0), 0u) << startups[0];
+  }
 }
 
 }  // namespace

@@ -12,20 +12,25 @@
 //   accept-nopassword  the same without asking
 //   silent             takes the connection and never says a word
 //   md5, scram         ask for a password in another way, and reject
+//   trickle            takes TLS, and then says a byte a second
+//   hang-up-on-tls, hang-up-on-startup, hang-up-on-password
+//                      is gone as soon as it has heard the request for TLS, the startup packet, the password
+//   repeat, flood      reject as above, in a text with the password and an escape code; or in one of a mebibyte
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -62,7 +67,11 @@ uint32_t number_at(const std::string& text, size_t at) {
 /// A socket, later perhaps with TLS around it. Reads give nothing when the client is gone.
 class Wire {
  public:
-  explicit Wire(int fd) : fd_(fd) {}
+  explicit Wire(int fd) : fd_(fd) {
+    // Its messages are short, and each would wait for the client to acknowledge the one before.
+    const int at_once = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
+  }
   ~Wire() {
     if (tls_) SSL_free(tls_);
     close(fd_);
@@ -149,6 +158,7 @@ class Session {
           break;
         case kSslRequest:
           say("sslrequest");
+          if (g_mode == "hang-up-on-tls") return false;
           if (!g_tls || g_mode == "refuse-tls") {
             wire_.write("N");
             break;
@@ -166,22 +176,38 @@ class Session {
     return false;
   }
 
+  // Each parameter in the order in which it came.
   void note_startup(const std::string& pairs) {
-    std::map<std::string, std::string> parameters;
+    std::string all;
     for (size_t at = 0; at < pairs.size() && pairs[at];) {
       const std::string name = pairs.c_str() + at;
       at += name.size() + 1;
       const std::string value = pairs.c_str() + at;
       at += value.size() + 1;
-      parameters[name] = value;
+      if (name == "user") user_ = value;
+      all.append(" ").append(name).append("=").append(value);
     }
-    user_ = parameters["user"];
-    std::string all;
-    for (const auto& [name, value] : parameters) all += " " + name + "=" + value;
     say("startup " + tls() + all);
   }
 
+  void trickle() {
+    for (const char byte : std::string("R\0\0\0\10\0\0\0\3", 9)) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+      wire_.write(std::string(1, byte));
+    }
+  }
+
+  std::string refusal(const std::string& password) const {
+    constexpr size_t kFlood = 1 << 20;
+    if (g_mode == "repeat") return "password authentication failed: \33[31m" + password + "\33[0m is what you sent";
+    if (g_mode == "flood") return "password authentication failed: " + password + std::string(kFlood, '!');
+    return "password authentication failed for user \"" + user_ + "\"";
+  }
+
   void authenticate() {
+    if (g_mode == "hang-up-on-startup") return;
+    if (g_mode == "trickle") return trickle();
+    std::string password;
     if (g_mode != "accept-nopassword") {
       wire_.message('R', g_mode == "scram" ? number(kSasl) + "SCRAM-SHA-256" + std::string(2, '\0')
                          : g_mode == "md5" ? number(kMd5) + "salt"
@@ -189,12 +215,14 @@ class Session {
       const auto type = wire_.read(1);
       const auto body = type ? sized() : std::nullopt;
       if (!body) return;
+      password = body->c_str();
       say("password " + tls() + " len=" + std::to_string(body->empty() ? 0 : body->size() - 1));
     }
+    if (g_mode == "hang-up-on-password") return;
     if (g_mode == "accept" || g_mode == "accept-nopassword") return serve();
     const auto field = [](char name, const std::string& value) { return name + value + '\0'; };
-    wire_.message('E', field('S', "FATAL") + field('V', "FATAL") + field('C', "28P01") +
-                           field('M', "password authentication failed for user \"" + user_ + "\"") + '\0');
+    wire_.message(
+        'E', field('S', "FATAL") + field('V', "FATAL") + field('C', "28P01") + field('M', refusal(password)) + '\0');
   }
 
   void serve() {

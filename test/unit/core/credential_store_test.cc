@@ -68,6 +68,25 @@ TEST_F(CredentialStore, FetchesOnceWhileTheKeysLive) {
   EXPECT_EQ(runs(), 3);
 }
 
+TEST_F(CredentialStore, OfTooManyTheOneThatIsUsedStays) {
+  const CredentialPlan used = process(0, 0, "used");
+  CredentialPlan passing = process(0, 0, "passing");
+  const auto visit = [&](int which) {
+    passing.set("profile", std::to_string(which));
+    get(passing);
+  };
+  get(used);
+  constexpr int kVisitors = 80;  // more than are kept
+  for (int i = 0; i < kVisitors; ++i) {
+    visit(i);
+    get(used);
+  }
+  EXPECT_EQ(runs("used"), 1);
+  EXPECT_EQ(runs("passing"), kVisitors);
+  visit(0);
+  EXPECT_EQ(runs("passing"), kVisitors + 1) << "nobody had asked for it, and others came";
+}
+
 TEST_F(CredentialStore, KeysWithoutExpiryAreKeptForEver) {
   const CredentialPlan plan = process(0);
   get(plan);
