@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 // A program that lives long and connects from several threads: a soak's victim. It knows nothing of pqmint.
 //
-// In: "round COUNT", a line. Out, a line of words parted by tabs: how many connects succeeded and failed, then KiB of
-// resident memory, bytes of heap in use and open descriptors once all is finished, then each failure that was heard.
+// In: "round COUNT MORE", a line; MORE, which may be missing, goes at the end of each conninfo. Out, a line of words
+// parted by tabs: how many connects succeeded and failed, then KiB of resident memory, bytes of heap in use and open
+// descriptors once all is finished, then each failure that was heard.
 //
 //   worker THREADS CONNINFO...       (each connect takes one of them)
 #include <dirent.h>
@@ -28,8 +29,8 @@ constexpr size_t kMostTexts = 12;
 
 class Round {
  public:
-  Round(const std::vector<std::string>& conninfos, long count, unsigned seed)
-      : conninfos_(conninfos), left_(count), seed_(seed) {}
+  Round(const std::vector<std::string>& conninfos, std::string more, long count, unsigned seed)
+      : conninfos_(conninfos), more_(std::move(more)), left_(count), seed_(seed) {}
 
   void run(int threads) {
     std::vector<std::thread> running;
@@ -55,7 +56,7 @@ class Round {
   // One connection from its begin to its end; which turns it takes is chance.
   void live(std::minstd_rand& random) {
     const auto one_in = [&](unsigned n) { return random() % n == 0; };
-    const std::string& conninfo = conninfos_[random() % conninfos_.size()];
+    const std::string conninfo = conninfos_[random() % conninfos_.size()] + more_;
     const bool blocking = one_in(2);
     PGconn* conn = blocking ? PQconnectdb(conninfo.c_str()) : PQconnectStart(conninfo.c_str());
     if (!blocking && one_in(16)) return PQfinish(conn);  // a program that thinks better of it, half way
@@ -112,6 +113,7 @@ class Round {
   }
 
   const std::vector<std::string>& conninfos_;
+  const std::string more_;
   std::atomic<long> left_;
   const unsigned seed_;
   std::atomic<long> ok_ = 0, failed_ = 0;
@@ -125,9 +127,9 @@ int main(int argc, char** argv) {
   const int threads = std::stoi(argv[1]);
   const std::vector<std::string> conninfos(argv + 2, argv + argc);
   unsigned seed = 1;
-  std::string word;
-  for (long count; std::cin >> word >> count;) {
-    Round round(conninfos, count, seed);
+  std::string word, more;
+  for (long count; std::cin >> word >> count && std::getline(std::cin, more);) {
+    Round round(conninfos, more, count, seed);
     seed += 1000;
     round.run(threads);
     std::cout << round.report() << std::endl;
