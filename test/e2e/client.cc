@@ -9,7 +9,6 @@
 //   reconnect                                              (what psql's \c does: PQconninfo into PQconnectdbParams)
 //   abandon C                                              (leaves PQconnectdb by an alarm and a long jump)
 //   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
-#include <dirent.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -26,6 +25,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "../descriptors.h"
 
 namespace {
 
@@ -163,14 +164,6 @@ std::string forked(const std::string& conninfo) {
   return answer + " / " + from_child;
 }
 
-int open_descriptors() {
-  int count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder)) ++count;
-  closedir(folder);
-  return count;
-}
-
 std::string obey(const std::vector<std::string>& words) {
   const std::string& word = words[0];
   const auto arg = [&](size_t i) { return i < words.size() ? words[i] : std::string(); };
@@ -216,7 +209,7 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "threads") return threads(std::stoi(arg(1)), arg(2), arg(3));
   if (word == "fork") return forked(arg(1));
   if (word == "abandon") return abandoned(arg(1));
-  if (word == "fds") return std::to_string(open_descriptors());
+  if (word == "fds") return std::to_string(pqmint::test::open_descriptors());
   if (word == "version") return std::to_string(PQlibVersion());
   if (word == "setenv") return setenv(arg(1).c_str(), arg(2).c_str(), 1), "done";
   if (word == "unsetenv") return unsetenv(arg(1).c_str()), "done";

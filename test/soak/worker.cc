@@ -6,7 +6,6 @@
 // descriptors once all is finished, then each failure that was heard.
 //
 //   worker THREADS CONNINFO...       (each connect takes one of them)
-#include <dirent.h>
 #include <libpq-fe.h>
 #include <malloc.h>
 #include <poll.h>
@@ -21,6 +20,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "../descriptors.h"
 
 namespace {
 
@@ -46,8 +47,8 @@ class Round {
   std::string report() const {
     std::string out = std::to_string(ok_) + "\t" + std::to_string(failed_);
     const auto heap = mallinfo2();
-    out +=
-        "\t" + resident() + "\t" + std::to_string(heap.uordblks + heap.hblkhd) + "\t" + std::to_string(descriptors());
+    out += "\t" + resident() + "\t" + std::to_string(heap.uordblks + heap.hblkhd) + "\t" +
+           std::to_string(pqmint::test::open_descriptors());
     for (const auto& [text, count] : texts_) out += "\t" + std::to_string(count) + " x " + text;
     return out;
   }
@@ -102,14 +103,6 @@ class Round {
       if (line.rfind("VmRSS:", 0) == 0) return std::to_string(std::stol(line.substr(6)));
     }
     return "0";
-  }
-
-  static int descriptors() {
-    int count = 0;
-    DIR* folder = opendir("/proc/self/fd");
-    while (readdir(folder)) ++count;
-    closedir(folder);
-    return count - 3;  // ".", ".." and the folder itself
   }
 
   const std::vector<std::string>& conninfos_;
