@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/transfer.h"
+
 namespace pqmint {
 namespace {
 
@@ -39,9 +41,9 @@ const char* utc(int64_t seconds, char* out, size_t size) {
 void write_line(const char* text, size_t length) {
   const char* path = getenv("PQMINT_LOG_FILE");
   const bool is_named = path && *path;
-  const int fd = is_named
-                     ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600)
-                     : STDERR_FILENO;
+  const int fd =
+      is_named ? open_again(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600)
+               : STDERR_FILENO;
   if (fd < 0) return;
   // A log that cannot be written (a full disk, a pipe that nobody reads any more) is no reason to fail a connection,
   // let alone to end the program.

@@ -20,6 +20,7 @@
 
 #include "base/shown.h"
 #include "base/small_cache.h"
+#include "base/transfer.h"
 
 namespace pqmint {
 namespace {
@@ -355,7 +356,7 @@ Result<std::shared_ptr<const AwsFile>> read_aws_file(AwsFileKind kind) {
 
   // Not to wait for a pipe's writer in open(), where there is no time limit, and never to acquire a
   // terminal.
-  const Descriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const Descriptor fd(open_again(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (fd.get() < 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return std::make_shared<const AwsFile>();

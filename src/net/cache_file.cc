@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "base/shown.h"
+#include "base/transfer.h"
 #include "net/json.h"
 #include "net/token_file.h"
 
@@ -23,15 +24,6 @@ namespace {
 constexpr size_t kMaxCacheFile = 1 << 20;
 /// The AWS CLI truncates a file and writes it anew. What is caught in between is whole after this time.
 constexpr int kHalfWritten = 50;  // ms
-
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno != EINTR) return false;
-    if (count > 0) bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
-}
 
 /// The file stays its owner's when root works with a user's home (sudo -E): else the user's own CLI is locked out.
 bool give_to_owner_of(const struct stat& old, int fd) {
@@ -67,7 +59,8 @@ Result<bool> write_cache_file(const std::string& path, const Json::Value& object
   const int fd = mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
   if (fd < 0) return fault();
   std::string text = to_json(object, true);
-  bool good = write_all(fd, text) && give_to_owner_of(old, fd) && fsync(fd) == 0;
+  bool good = write_all(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+              give_to_owner_of(old, fd) && fsync(fd) == 0;
   explicit_bzero(text.data(), text.size());
   int error = errno;
   // A network file system may say only now that the disk is full.
