@@ -6,7 +6,9 @@
 #include <json/reader.h>
 #include <json/writer.h>
 
+#include <cstring>
 #include <memory>
+#include <new>
 
 namespace pqmint {
 namespace {
@@ -32,7 +34,9 @@ std::optional<Json::Value> parse_json_object(std::string_view text) try {
   Json::Value value;
   if (!reader->parse(text.data(), text.data() + text.size(), &value, nullptr) || !value.isObject()) return std::nullopt;
   return value;
-} catch (const Json::Exception&) {  // jsoncpp throws at the depth limit
+} catch (const Json::Exception& fault) {  // jsoncpp throws at the depth limit
+  // And where it has no memory for a string: a document that cannot be kept is not one that is broken.
+  if (std::strstr(fault.what(), "allocate") != nullptr) throw std::bad_alloc();
   return std::nullopt;
 }
 
