@@ -18,6 +18,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/shown.h"
 #include "base/small_cache.h"
 #include "base/transfer.h"
@@ -257,20 +258,6 @@ struct Version {
 struct KeptFile {
   Version version;
   AwsFile file;
-};
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
 };
 
 /// The bytes of a file that holds secret keys: wiped when they have been parsed.

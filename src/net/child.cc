@@ -28,6 +28,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/transfer.h"
 
@@ -243,23 +244,6 @@ void set_default(int signal) {
 }
 
 // --- the host's side
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { reset(); }
-  void reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// Out of the way of 0, 1 and 2, which a host may have closed.
 bool move_up(Descriptor& descriptor) {

@@ -3,6 +3,7 @@
 
 #include "net/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -104,7 +105,7 @@ struct Exchange {
   std::string body;
   bool too_large = false;
   bool refused = false;
-  int shortage = 0;  // why there was no socket, as errno says it
+  int shortage = 0;  // what this process had none of, as errno says it
 
   ~Exchange() { explicit_bzero(body.data(), body.capacity()); }
 };
@@ -130,6 +131,7 @@ size_t on_header(char* data, size_t, size_t size, void* user) try {
   exchange.response.headers.emplace_back(std::move(name), trim(line.substr(colon + 1)));
   return size;
 } catch (const std::bad_alloc&) {
+  static_cast<Exchange*>(user)->shortage = ENOMEM;
   return 0;
 }
 
@@ -150,6 +152,7 @@ size_t on_body(char* data, size_t, size_t size, void* user) try {
   exchange.body.append(data, size);
   return size;
 } catch (const std::bad_alloc&) {
+  static_cast<Exchange*>(user)->shortage = ENOMEM;
   return 0;
 }
 
@@ -186,6 +189,11 @@ int verify_thumbprint(X509_STORE_CTX* store, void* user) {
 CURLcode pin_certificate(CURL*, void* context, void* request) {
   SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX*>(context), verify_thumbprint, request);
   return CURLE_OK;
+}
+
+bool is_address(const std::string& host) {
+  unsigned char room[sizeof(in6_addr)];
+  return inet_pton(AF_INET, host.c_str(), room) == 1 || inet_pton(AF_INET6, host.c_str(), room) == 1;
 }
 
 HttpOutcome failed(HttpFault fault, std::string why) {
@@ -293,8 +301,9 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (!good) return failed(HttpFault::kShortage, "memory is out");
 
   char why[CURL_ERROR_SIZE] = "";
+  CURLcode obstacle = CURLE_OK;
   const auto set = [&](CURLoption option, auto value) {
-    good = good && curl_easy_setopt(handle.get(), option, value) == CURLE_OK;
+    if (obstacle == CURLE_OK) obstacle = curl_easy_setopt(handle.get(), option, value);
   };
   set(CURLOPT_URL, request.url.c_str());
   set(CURLOPT_PATH_AS_IS, 1L);
@@ -337,7 +346,8 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   }
   if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
   if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
-  if (!good) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
+  if (obstacle == CURLE_OUT_OF_MEMORY) return failed(HttpFault::kShortage, "memory is out");
+  if (obstacle != CURLE_OK) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
 
   LogLine line(LogLevel::kDebug, "http");
   line.with("method", request.method.c_str()).with("server", where.c_str());
@@ -354,9 +364,11 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (code != CURLE_OK && state.shortage != 0) {
     char reason[128];
     return failed(HttpFault::kShortage,
-                  "no socket for " + where + ": " + strerror_r(state.shortage, reason, sizeof reason));
+                  "cannot ask " + where + ": " + strerror_r(state.shortage, reason, sizeof reason));
   }
-  if (code == CURLE_OUT_OF_MEMORY) return failed(HttpFault::kShortage, "no memory to ask " + where);
+  // The address of a number is looked up in vain only where there is no memory for it.
+  const bool is_lost = code == CURLE_COULDNT_RESOLVE_HOST && is_address(parts->host);
+  if (code == CURLE_OUT_OF_MEMORY || is_lost) return failed(HttpFault::kShortage, "no memory to ask " + where);
   if (code != CURLE_OK) {
     std::string text = shown(why[0] != '\0' ? why : curl_easy_strerror(code), 200);
     if (code == CURLE_OPERATION_TIMEDOUT) text = where + " did not answer in time";

@@ -98,7 +98,7 @@ class Imds {
   /// Nobody is there; or this process could not ask, which must neither be remembered nor lead to another identity.
   bool no_answer(Result<Fetched>& outcome, const char* what, const HttpOutcome& answered) const {
     if (answered.fault != HttpFault::kShortage) return is_absent(outcome, what + answered.why);
-    outcome = Error{"cannot ask the metadata service: " + answered.why};
+    outcome = Error{"the metadata service was not asked: " + answered.why};
     return false;
   }
 

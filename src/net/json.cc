@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <sstream>
 
 namespace pqmint {
 namespace {
@@ -63,7 +64,12 @@ std::string to_json(const Json::Value& value, bool indented) {
   Json::StreamWriterBuilder builder;
   builder["indentation"] = indented ? "  " : "";
   builder["emitUTF8"] = true;
-  return Json::writeString(builder, value);
+  // By itself a stream that has no memory keeps silent, and a document would end in its middle.
+  std::ostringstream out;
+  out.exceptions(std::ios_base::badbit | std::ios_base::failbit);
+  const std::unique_ptr<Json::StreamWriter> writer(builder.newStreamWriter());
+  writer->write(value, &out);
+  return out.str();
 }
 
 }  // namespace pqmint

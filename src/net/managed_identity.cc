@@ -210,7 +210,7 @@ Fetched absent(std::string why) {
 
 /// This process could not, which must neither be remembered nor lead to another identity.
 Error cannot_ask(const HttpOutcome& outcome) {
-  return Error{"cannot ask for a managed identity: " + outcome.why};
+  return Error{"the managed identity was not asked for: " + outcome.why};
 }
 
 /// Docker Desktop's own answer for an address that it cannot reach.
