@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/glyph.h"
+#include "base/transfer.h"
 
 namespace pqmint {
 namespace {
@@ -49,9 +50,9 @@ bool is_trusted(int fd) {
 void write_line(const char* text, size_t length) {
   const char* path = getenv("PQMINT_LOG_FILE");
   const bool is_named = path && *path && strcmp(path, "/dev/stderr") != 0;
-  const int fd = is_named
-                     ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600)
-                     : STDERR_FILENO;
+  const int fd =
+      is_named ? open_again(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600)
+               : STDERR_FILENO;
   if (fd < 0) return;
   if (is_named && !is_trusted(fd)) {
     close(fd);

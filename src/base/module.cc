@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/transfer.h"
+
 namespace pqmint {
 namespace {
 
@@ -26,7 +28,7 @@ const char* flaw_of_open_file(int fd) {
   ElfW(Ehdr) header;
   ElfW(Phdr) segments[kMostSegments];
   if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) return "it is not a regular file";
-  if (pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
+  if (read_all_at(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
       memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
     return "it is not a shared object";
   }
@@ -34,7 +36,7 @@ const char* flaw_of_open_file(int fd) {
     return "it is not a shared object of this machine";
   }
   const size_t size = header.e_phnum * sizeof *segments;
-  if (pread(fd, segments, size, static_cast<off_t>(header.e_phoff)) != static_cast<ssize_t>(size)) {
+  if (read_all_at(fd, segments, size, static_cast<off_t>(header.e_phoff)) != static_cast<ssize_t>(size)) {
     return "it is cut off";
   }
   for (size_t i = 0; i < header.e_phnum; ++i) {
@@ -44,7 +46,7 @@ const char* flaw_of_open_file(int fd) {
 }
 
 const char* flaw_of_file(const char* path) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = open_again(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return strerror(errno);
   const char* flaw = flaw_of_open_file(fd);
   close(fd);

@@ -18,8 +18,10 @@
 #include <optional>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/shown.h"
 #include "base/small_cache.h"
+#include "base/transfer.h"
 
 namespace pqmint {
 namespace {
@@ -258,20 +260,6 @@ struct KeptFile {
   AwsFile file;
 };
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
-
 /// The bytes of a file that holds secret keys: wiped when they have been parsed.
 struct Bytes {
   explicit Bytes(size_t room) : data(room) {}
@@ -355,7 +343,7 @@ Result<std::shared_ptr<const AwsFile>> read_aws_file(AwsFileKind kind) {
 
   // Not to wait for a pipe's writer in open(), where there is no time limit, and never to acquire a
   // terminal.
-  const Descriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const Descriptor fd(open_again(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (fd.get() < 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return std::make_shared<const AwsFile>();

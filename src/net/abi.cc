@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 // net's side of the seam: a pqmint_fetch comes in, is handed to the source that it names, and what was found goes out.
 
+#include <cxxabi.h>
 #include <pqmint/abi.h>
+#include <stdlib.h>
 
 #include <exception>
 #include <memory>
@@ -61,7 +63,20 @@ const char* or_null(const Secret& secret) {
   return secret.empty() ? nullptr : secret.c_str();
 }
 
+/// What libstdc++ keeps of exceptions for each thread, the loader allocates at the thread's first throw, and ends the
+/// process if it cannot. So it is asked for here, after a look whether there is memory at all. False: there is none.
+bool can_throw() {
+  constexpr size_t kAmple = 4096;  // also for the loader's list of such things, which may have to grow
+  void* probe = malloc(kAmple);
+  if (probe == nullptr) return false;
+  static_cast<char volatile*>(probe)[0] = 0;  // else the compiler takes it away
+  free(probe);
+  asm volatile("" : : "r"(abi::__cxa_get_globals()));  // declared const: a call whose value is not used is left out
+  return true;
+}
+
 const pqmint_fetched* fetch(const pqmint_fetch* what) try {
+  if (!can_throw()) return nullptr;
   const LogScope scope(what->connection);
   auto answer = std::make_unique<Answer>();
   Clock clock{what->skew, false};

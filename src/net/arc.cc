@@ -12,7 +12,9 @@
 #include <algorithm>
 #include <string>
 
+#include "base/descriptor.h"
 #include "base/shown.h"
+#include "base/transfer.h"
 
 namespace pqmint {
 namespace {
@@ -35,13 +37,12 @@ Result<Secret> read_key(const std::string& path) {
     return Error{"cannot read Azure Arc's key " + shown(path, kShownPath) + ": " + why};
   };
   // A pipe must not hold the host up.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return fault(why_not_opened(errno));
+  const Descriptor fd(open_again(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (fd.get() < 0) return fault(why_not_opened(errno));
   struct stat info;
-  const bool is_file = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  const bool is_file = fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
   char bytes[kMaxKey + 1];
-  const ssize_t count = is_file ? read(fd, bytes, sizeof bytes) : 0;
-  close(fd);
+  const ssize_t count = is_file ? read_all(fd.get(), bytes, sizeof bytes) : 0;
   std::string_view text(bytes, static_cast<size_t>(std::max<ssize_t>(count, 0)));
   while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
   // It becomes a header, and a control character could end that.

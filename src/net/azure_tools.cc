@@ -94,7 +94,8 @@ std::string failure_of(const Tool& tool, const ChildOutcome& child) {
   return what + "; is somebody logged in? Run " + advice;
 }
 
-/// The tool's answer as JSON; if it gave none, `why` says so.
+/// The tool's answer as JSON; if it gave none, `why` says so. That this machine could not start it is an error: it says
+/// nothing of whether somebody is logged in, and another source would be another identity.
 Result<Document> ask(const Tool& tool, const std::vector<std::string>& argv, const Query& query, std::string& why) {
   // The SDKs' own rules (spec/azure.md 2.11).
   for (const auto& [setting, marks] : {std::pair{"scope", "-_.:/"}, {"tenant_id", "-."}}) {
@@ -104,6 +105,9 @@ Result<Document> ask(const Tool& tool, const std::vector<std::string>& argv, con
   }
   const ChildOutcome child = run_child(argv, {"AZURE_CORE_NO_COLOR=true", "AZURE_CORE_ONLY_SHOW_ERRORS=true"},
                                        Folder::kRoot, query.deadline.no_later_than(kPatience));
+  const bool is_of_this_machine =
+      child.fault == ChildOutcome::Fault::kNoProcess || child.fault == ChildOutcome::Fault::kUnread;
+  if (is_of_this_machine) return Error{failure_of(tool, child)};
   if (!child.succeeded()) {
     why = failure_of(tool, child);
     return Document();

@@ -13,7 +13,9 @@
 
 #include <memory>
 
+#include "base/descriptor.h"
 #include "base/shown.h"
+#include "base/transfer.h"
 #include "net/token_file.h"
 
 namespace pqmint {
@@ -22,15 +24,6 @@ namespace {
 constexpr size_t kMaxCacheFile = 1 << 20;
 /// The AWS CLI truncates a file and writes it anew. What is caught in between is whole after this time.
 constexpr int kHalfWritten = 50;  // ms
-
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno != EINTR) return false;
-    if (count > 0) bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
-}
 
 /// The file stays its owner's when root works with a user's home (sudo -E): else the user's own CLI is locked out.
 bool give_to_owner_of(const struct stat& old, int fd) {
@@ -61,19 +54,21 @@ Result<bool> write_cache_file(const std::string& path, const Json::Value& object
   struct stat old;
   if (!target || stat(target.get(), &old) != 0) return fault();
 
+  // First what takes memory: nothing may stay behind.
+  std::string text = to_json(object, true);
   // The CLI takes every *.json in the folder for a token of its own.
   std::string temporary = std::string(target.get()) + ".XXXXXX";
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
-  if (fd < 0) return fault();
-  std::string text = to_json(object, true);
-  bool good = write_all(fd, text) && give_to_owner_of(old, fd) && fsync(fd) == 0;
-  explicit_bzero(text.data(), text.size());
+  Descriptor fd(mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
+  const auto size = static_cast<ssize_t>(text.size());
+  const bool is_made = fd.get() >= 0;
+  bool good = is_made && write_all(fd.get(), text.data(), text.size()) == size && give_to_owner_of(old, fd.get()) &&
+              fsync(fd.get()) == 0;
   int error = errno;
-  // A network file system may say only now that the disk is full.
-  if (close(fd) != 0 && good) good = false, error = errno;
+  explicit_bzero(text.data(), text.size());
+  if (fd.reset() != 0 && good) good = false, error = errno;
   if (good && rename(temporary.c_str(), target.get()) == 0) return true;
   if (good) error = errno;
-  unlink(temporary.c_str());
+  if (is_made) unlink(temporary.c_str());
   errno = error;
   return fault();
 }

@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "base/shown.h"
+#include "base/transfer.h"
 #include "net/cache_file.h"
 #include "net/digest.h"
 
@@ -39,8 +40,9 @@ std::string folder_of(const std::string& path) {
 class RefreshLock {
  public:
   RefreshLock(const std::string& folder, const Deadline& patience)
-      : fd_(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    while (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && !patience.over()) {
+      : fd_(open_again(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    while (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) &&
+           !patience.over()) {
       poll(nullptr, 0, kBetweenLooks);
     }
   }

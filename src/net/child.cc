@@ -28,8 +28,10 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/descriptor.h"
 #include "base/loader_list.h"
 #include "base/log.h"
+#include "base/transfer.h"
 
 namespace pqmint {
 namespace {
@@ -174,8 +176,7 @@ void close_between(unsigned first, unsigned last) {
 }
 
 void report(int fd, int status) {
-  while (write(fd, &status, sizeof status) < 0 && errno == EINTR) {
-  }
+  write_all(fd, &status, sizeof status);
 }
 
 [[noreturn]] void leave(int status) {
@@ -199,12 +200,13 @@ void set_default(int signal) {
                          dup2(launch.error_fd, 2) == 2 &&
                          (launch.status_fd == 3 || dup3(launch.status_fd, 3, O_CLOEXEC) == 3);
   if (!is_placed) {  // else the credential would go where the host writes
-    report(launch.status_fd, kNotExecuted);
+    report(launch.status_fd, kNoProgram);
     leave(127);
   }
   close_between(4, ~0u);
   if (launch.folder == nullptr || chdir(launch.folder) == 0) execve(launch.path, launch.argv, launch.envp);
-  report(3, kNotExecuted);
+  const bool is_short = errno == EAGAIN || errno == ENOMEM || errno == EMFILE || errno == ENFILE;
+  report(3, is_short ? kNoProgram : kNotExecuted);
   leave(127);
 }
 
@@ -228,23 +230,6 @@ void set_default(int signal) {
 }
 
 // --- the host's side
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { reset(); }
-  void reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// Out of the way of 0, 1 and 2, which a host may have closed.
 bool move_up(Descriptor& descriptor) {
@@ -273,17 +258,20 @@ void reap(pid_t keeper) {
   }
 }
 
-/// Appends what there is to read. False at the end of the stream.
-bool read_some(int fd, std::vector<char>& out, size_t& size) {
+/// Appends what there is to read. False at the end of the stream, and with `is_broken` where it cannot be read.
+bool read_some(int fd, std::vector<char>& out, size_t& size, bool& is_broken) {
   const ssize_t count = read(fd, out.data() + size, out.size() - size);
   if (count > 0) size += static_cast<size_t>(count);
-  return count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN));
+  const bool is_early = count < 0 && (errno == EINTR || errno == EAGAIN);
+  is_broken = is_broken || (count < 0 && !is_early);
+  return count > 0 || is_early;
 }
 
 /// Keeps what there is to read as long as there is room, and throws the rest away: the program must not wait for a
 /// reader. False at the end of the stream.
 bool read_complaint(int fd, std::vector<char>& out, size_t& size) {
-  if (size < out.size()) return read_some(fd, out, size);
+  bool is_broken = false;  // it is a complaint as far as it goes
+  if (size < out.size()) return read_some(fd, out, size, is_broken);
   char rest[4096];
   const ssize_t count = read(fd, rest, sizeof rest);
   explicit_bzero(rest, sizeof rest);
@@ -317,7 +305,9 @@ std::string ChildOutcome::description() const {
     case Fault::kTooMuch:
       return "wrote more than 1 MiB";
     case Fault::kNoProcess:
-      return "could not be started: there are too many processes, or this program may not start any";
+      return "could not be started: there are too many processes or open files, or this program may not start any";
+    case Fault::kUnread:
+      return "ran, but what it wrote could not be read";
     case Fault::kTooDeep:
       return "was not started: pqmint was asked by a program that pqmint started, and that " +
              std::to_string(kMostDepth) +
@@ -353,7 +343,7 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
 
   Wiped words{argv}, variables{environment_for(more)};
   const std::vector<char*> word_list = pointers(words.texts), variable_list = pointers(variables.texts);
-  Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, error_in, error_out, status_in,
+  Descriptor null(open_again("/dev/null", O_RDWR | O_CLOEXEC)), output_in, output_out, error_in, error_out, status_in,
       status_out;
   if (!move_up(null) || !open_pipe(output_in, output_out) || !open_pipe(error_in, error_out) ||
       !open_pipe(status_in, status_out)) {
@@ -381,7 +371,7 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
   outcome.fault = ChildOutcome::Fault::kTimeout;
   Deadline end = deadline;
   size_t size = 0, complaint_size = 0;
-  bool is_open = true, is_complaining = true, has_ended = false;
+  bool is_open = true, is_complaining = true, has_ended = false, is_broken = false;
   int status = kNoProgram;
   while ((is_open || !has_ended) && !end.over()) {
     pollfd waiting[] = {{is_open ? output_in.get() : -1, POLLIN, 0},
@@ -389,7 +379,7 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
                         {is_complaining ? error_in.get() : -1, POLLIN, 0}};
     if (poll(waiting, 3, static_cast<int>(end.left().count())) < 0) continue;
     if (waiting[2].revents != 0) is_complaining = read_complaint(error_in.get(), complaint, complaint_size);
-    if (waiting[0].revents != 0) is_open = read_some(output_in.get(), bytes, size);
+    if (waiting[0].revents != 0) is_open = read_some(output_in.get(), bytes, size, is_broken);
     if (size > kMaxOutput) {
       outcome.fault = ChildOutcome::Fault::kTooMuch;
       break;
@@ -397,13 +387,14 @@ ChildOutcome run_child(const std::vector<std::string>& argv, const std::vector<s
     if (waiting[1].revents != 0) {
       has_ended = true;
       end = deadline.no_later_than(kGrace);
-      if (read(status_in.get(), &status, sizeof status) != sizeof status) status = kNoProgram;
+      if (read_all(status_in.get(), &status, sizeof status) != sizeof status) status = kNoProgram;
     }
   }
   if (!has_ended || size > kMaxOutput) end_all(pid);
   reap(pid);
   if (has_ended && outcome.fault == ChildOutcome::Fault::kTimeout) {
-    outcome.fault = status == kNoProgram     ? ChildOutcome::Fault::kNoProcess
+    outcome.fault = is_broken                ? ChildOutcome::Fault::kUnread
+                    : status == kNoProgram   ? ChildOutcome::Fault::kNoProcess
                     : status == kNotExecuted ? ChildOutcome::Fault::kNotExecutable
                                              : ChildOutcome::Fault::kNone;
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

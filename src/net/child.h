@@ -15,7 +15,7 @@
 namespace pqmint {
 
 struct ChildOutcome {
-  enum class Fault : uint8_t { kNone, kNotFound, kNotExecutable, kTimeout, kTooMuch, kNoProcess, kTooDeep };
+  enum class Fault : uint8_t { kNone, kNotFound, kNotExecutable, kTimeout, kTooMuch, kNoProcess, kUnread, kTooDeep };
   Fault fault = Fault::kNone;
   int status = 0;    // exit status, or 128 + signal
   Secret output;     // stdout

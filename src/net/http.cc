@@ -3,6 +3,7 @@
 
 #include "net/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -21,6 +22,7 @@
 #include <atomic>
 #include <charconv>
 #include <memory>
+#include <new>
 
 #include "base/log.h"
 #include "base/shown.h"
@@ -103,6 +105,7 @@ struct Exchange {
   std::string body;
   bool too_large = false;
   bool refused = false;
+  int shortage = 0;  // what this process had none of, as errno says it
 
   ~Exchange() { explicit_bzero(body.data(), body.capacity()); }
 };
@@ -128,6 +131,7 @@ size_t on_header(char* data, size_t, size_t size, void* user) try {
   exchange.response.headers.emplace_back(std::move(name), trim(line.substr(colon + 1)));
   return size;
 } catch (const std::bad_alloc&) {
+  static_cast<Exchange*>(user)->shortage = ENOMEM;
   return 0;
 }
 
@@ -150,6 +154,7 @@ size_t on_body(char* data, size_t, size_t size, void* user) try {
   explicit_bzero(data, size);
   return size;
 } catch (const std::bad_alloc&) {
+  static_cast<Exchange*>(user)->shortage = ENOMEM;
   return 0;
 }
 
@@ -160,7 +165,10 @@ curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
     return CURL_SOCKET_BAD;
   }
   // A host that forks and execs while we wait must not hand the socket on.
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  const bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+  if (fd < 0 && is_short) exchange.shortage = errno;
+  return fd;
 }
 
 /// In place of the chain's check: the leaf's SHA-1 is what it must be.
@@ -194,6 +202,11 @@ CURLcode set_up_tls(CURL* handle, void* context, void* user) {
   return CURLE_OK;
 }
 
+bool is_address(const std::string& host) {
+  unsigned char room[sizeof(in6_addr)];
+  return inet_pton(AF_INET, host.c_str(), room) == 1 || inet_pton(AF_INET6, host.c_str(), room) == 1;
+}
+
 HttpOutcome failed(HttpFault fault, std::string why) {
   HttpOutcome outcome;
   outcome.fault = fault;
@@ -225,6 +238,7 @@ bool is_worth_another_try(const HttpOutcome& outcome, bool (*is_transient)(const
     case HttpFault::kConnect:
     case HttpFault::kTimeout:
     case HttpFault::kBroken:
+    case HttpFault::kShortage:
       return true;
     case HttpFault::kNone:
       break;
@@ -275,8 +289,8 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (left.count() == 0) return failed(HttpFault::kTimeout, "no time was left to ask " + where);
 
   const Handle handle(curl_easy_init());
-  if (!handle) return failed(HttpFault::kBroken, "libcurl could not be set up; memory may be short");
-  Exchange state{request, {}, {}, false, false};
+  if (!handle) return failed(HttpFault::kShortage, "libcurl could not be set up; memory may be short");
+  Exchange state{request, {}, {}, false, false, 0};
   List headers;
   const auto add = [&](const std::string& line) {
     curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
@@ -295,11 +309,12 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   good = good && add("Expect:");
   const bool says_type = std::ranges::any_of(request.headers, [](const auto& h) { return h.first == "Content-Type"; });
   if (!says_type) good = good && add("Content-Type:");
-  if (!good) return failed(HttpFault::kBroken, "memory is out");
+  if (!good) return failed(HttpFault::kShortage, "memory is out");
 
   char why[CURL_ERROR_SIZE] = "";
+  CURLcode obstacle = CURLE_OK;
   const auto set = [&](CURLoption option, auto value) {
-    good = good && curl_easy_setopt(handle.get(), option, value) == CURLE_OK;
+    if (obstacle == CURLE_OK) obstacle = curl_easy_setopt(handle.get(), option, value);
   };
   set(CURLOPT_URL, request.url.c_str());
   set(CURLOPT_PATH_AS_IS, 1L);
@@ -344,7 +359,8 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   good = good && (can_set_up || request.pinned_thumbprint.empty());
   if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
   if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
-  if (!good) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
+  if (obstacle == CURLE_OUT_OF_MEMORY) return failed(HttpFault::kShortage, "memory is out");
+  if (obstacle != CURLE_OK) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
 
   LogLine line(LogLevel::kDebug, "http");
   line.with("method", request.method.c_str()).with("server", where.c_str());
@@ -358,6 +374,14 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (code != CURLE_OK) line.with("result", curl_easy_strerror(code));
   if (state.refused) return failed(HttpFault::kRefusedAddress, where + " has an address that is not allowed");
   if (state.too_large) return failed(HttpFault::kTooLarge, where + " answered with more than 1 MiB");
+  if (code != CURLE_OK && state.shortage != 0) {
+    char reason[128];
+    return failed(HttpFault::kShortage,
+                  "cannot ask " + where + ": " + strerror_r(state.shortage, reason, sizeof reason));
+  }
+  // The address of a number is looked up in vain only where there is no memory for it.
+  const bool is_lost = code == CURLE_COULDNT_RESOLVE_HOST && is_address(parts->host);
+  if (code == CURLE_OUT_OF_MEMORY || is_lost) return failed(HttpFault::kShortage, "no memory to ask " + where);
   if (code != CURLE_OK) {
     std::string text = shown(why[0] != '\0' ? why : curl_easy_strerror(code), 200);
     if (code == CURLE_OPERATION_TIMEDOUT) text = where + " did not answer in time";
@@ -398,12 +422,16 @@ int attempts_of(const Settings& settings) {
 
 std::optional<UrlParts> parse_url(const std::string& url) {
   const std::unique_ptr<CURLU, FreeUrl> parsed(curl_url());
-  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS) != CURLUE_OK) {
-    return std::nullopt;
-  }
+  // A URL that cannot be kept is not one that is wrong.
+  const auto is_good = [](CURLUcode code) {
+    if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc();
+    return code == CURLUE_OK;
+  };
+  if (!parsed) throw std::bad_alloc();
+  if (!is_good(curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS))) return std::nullopt;
   const auto part = [&](CURLUPart which, unsigned flags = 0) {
     char* text = nullptr;
-    if (curl_url_get(parsed.get(), which, &text, flags) != CURLUE_OK) return std::string();
+    if (!is_good(curl_url_get(parsed.get(), which, &text, flags))) return std::string();
     const std::unique_ptr<char, decltype(&curl_free)> owned(text, curl_free);
     return std::string(text);
   };

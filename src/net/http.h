@@ -48,7 +48,8 @@ struct HttpResponse {
   std::string description() const;
 };
 
-enum class HttpFault : uint8_t { kNone, kConnect, kTimeout, kTls, kRefusedAddress, kTooLarge, kBroken };
+/// kShortage: this process had no memory or no descriptor left, which says nothing of the other side.
+enum class HttpFault : uint8_t { kNone, kConnect, kTimeout, kTls, kRefusedAddress, kTooLarge, kBroken, kShortage };
 
 /// Either an answer, whatever its status, or a fault.
 struct HttpOutcome {

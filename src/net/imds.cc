@@ -80,7 +80,7 @@ class Imds {
         if (!fetch_token(outcome)) return false;
         continue;
       }
-      if (!answered) return is_absent(outcome, answered.why);
+      if (!answered) return no_answer(outcome, "", answered);
       response = std::move(answered.response);
       return true;
     }
@@ -95,6 +95,13 @@ class Imds {
   }
 
  private:
+  /// Nobody is there; or this process could not ask, which must neither be remembered nor lead to another identity.
+  bool no_answer(Result<Fetched>& outcome, const char* what, const HttpOutcome& answered) const {
+    if (answered.fault != HttpFault::kShortage) return is_absent(outcome, what + answered.why);
+    outcome = Error{"the metadata service was not asked: " + answered.why};
+    return false;
+  }
+
   bool fetch_token(Result<Fetched>& outcome) {
     HttpOutcome answered = ask("PUT", "/latest/api/token");
     const long status = answered ? answered.response.status : 0;
@@ -108,7 +115,7 @@ class Imds {
       token_ = Secret();
       return true;
     }
-    if (!answered) return is_absent(outcome, "no metadata service: " + answered.why);
+    if (!answered) return no_answer(outcome, "no metadata service: ", answered);
     return is_absent(outcome, "unable to retrieve token for use in IMDSv2 call: " + answered.response.description() +
                                   (knows_no_token ? " (for version 1 set AWS_EC2_METADATA_V1_DISABLED=false)" : ""));
   }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <memory>
+#include <new>
 
 namespace pqmint {
 namespace {
@@ -135,7 +136,9 @@ std::optional<Document> parse_json_object(std::string_view text) try {
   Document value;
   if (!reader->parse(text.data(), text.data() + text.size(), &value, nullptr) || !value.isObject()) return std::nullopt;
   return std::optional<Document>(std::move(value));
-} catch (const Json::Exception&) {  // jsoncpp throws at the depth limit
+} catch (const Json::Exception& fault) {  // jsoncpp throws at the depth limit
+  // And where it has no memory for a string: a document that cannot be kept is not one that is broken.
+  if (strstr(fault.what(), "allocate") != nullptr) throw std::bad_alloc();
   return std::nullopt;
 }
 

@@ -208,18 +208,24 @@ Fetched absent(std::string why) {
   return none;
 }
 
+/// This process could not, which must neither be remembered nor lead to another identity.
+Error cannot_ask(const HttpOutcome& outcome) {
+  return Error{"the managed identity was not asked for: " + outcome.why};
+}
+
 /// Docker Desktop's own answer for an address that it cannot reach.
 bool is_unreachable(const HttpResponse& response) {
   return response.status == 403 && response.body.reveal().find("unreachable") != std::string_view::npos;
 }
 
 /// Any answer means that somebody is there; without the header the real service says 400 at once.
-std::optional<Fetched> probe(const Query& query) {
+std::optional<Result<Fetched>> probe(const Query& query) {
   HttpRequest request;
   request.url = imds_base(query.settings) + std::string(kImdsPath);
   request.is_allowed = is_near;
   Clock not_asked;
   const HttpOutcome outcome = exchange(request, query.deadline.no_later_than(kProbe), not_asked);
+  if (outcome.fault == HttpFault::kShortage) return cannot_ask(outcome);
   if (!outcome) return absent("no metadata service: " + outcome.why);
   if (is_unreachable(outcome.response)) return absent("no metadata service: " + outcome.response.description());
   return std::nullopt;
@@ -344,6 +350,7 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
     }
     // One that has answered the probe is there, and nobody else's identity may stand in for its.
     if (is_probed) return Error{why + "; it did answer before: try again, with a longer connect_timeout"};
+    if (outcome.fault == HttpFault::kShortage) return cannot_ask(outcome);
     if (platform == Platform::kImds) return absent("no metadata service: " + outcome.why);
     return Error{why + "; is this the environment that " + endpoint_variable(platform) + " was set for?"};
   }

@@ -9,9 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/shown.h"
+#include "base/transfer.h"
 
 namespace pqmint {
 
@@ -20,22 +23,20 @@ Result<Secret> read_small_file(const std::string& path, size_t most) {
     return Error{"cannot read " + shown(path, kShownPath) + ": " + why};
   };
   // A pipe without a writer must not hold the host up.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  const Descriptor fd(open_again(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   char reason[128];
-  if (fd < 0) return fault(strerror_r(errno, reason, sizeof reason));
+  if (fd.get() < 0) return fault(strerror_r(errno, reason, sizeof reason));
   std::vector<char> bytes(most + 1);
   size_t size = 0;
   int error = 0;
   struct stat info;
-  if (fstat(fd, &info) != 0) error = errno;
+  if (fstat(fd.get(), &info) != 0) error = errno;
   if (error == 0 && S_ISDIR(info.st_mode)) error = EISDIR;
-  while (error == 0 && size < bytes.size()) {
-    const ssize_t count = read(fd, bytes.data() + size, bytes.size() - size);
-    if (count == 0) break;
-    if (count > 0) size += static_cast<size_t>(count);
-    if (count < 0 && errno != EINTR) error = errno;
+  if (error == 0) {
+    const ssize_t count = read_all(fd.get(), bytes.data(), bytes.size());
+    if (count < 0) error = errno;
+    size = static_cast<size_t>(std::max<ssize_t>(count, 0));
   }
-  close(fd);
   Secret out(std::string_view(bytes.data(), size));
   explicit_bzero(bytes.data(), bytes.size());
   if (error != 0) return fault(strerror_r(error, reason, sizeof reason));

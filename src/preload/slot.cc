@@ -13,6 +13,8 @@
 
 #include <utility>
 
+#include "base/transfer.h"
+
 namespace pqmint {
 namespace {
 
@@ -27,13 +29,8 @@ int new_memfd() {
   return memfd_create("pqmint", MFD_CLOEXEC);
 }
 
-bool write_all(int fd, const char* data, size_t size) {
-  for (size_t done = 0; done < size;) {
-    const ssize_t n = pwrite(fd, data + done, size - done, static_cast<off_t>(done));
-    if (n <= 0) return false;
-    done += static_cast<size_t>(n);
-  }
-  return true;
+bool overwrite(int fd, const char* data, size_t size) {
+  return write_all_over(fd, data, size) == static_cast<ssize_t>(size);
 }
 
 // Escaping every character, not only ':' and '\', keeps a host that is "*" from matching all hosts.
@@ -163,14 +160,14 @@ bool Slot::fill(const SlotLine* lines, size_t count) {
   }
   size_ = static_cast<size_t>(at - text.get());
   seat_ = pool_.take();
-  bool filled = seat_ && seat_->make_ready() && write_all(seat_->fd, text.get(), size_);
+  bool filled = seat_ && seat_->make_ready() && overwrite(seat_->fd, text.get(), size_);
   memset(text.get(), '#', size_);
   if (size_ > 0) text.get()[size_ - 1] = '\n';
   blank_ = std::move(text);
   if (filled) {
     snprintf(path_, sizeof path_, "/proc/self/fd/%d", seat_->fd);
     // libpq would go on without a password, in silence, if it could not open the path: better to know it here.
-    const int readable = open(path_, O_RDONLY | O_CLOEXEC);
+    const int readable = open_again(path_, O_RDONLY | O_CLOEXEC);
     filled = readable >= 0;
     if (filled) close(readable);
   }
@@ -183,7 +180,7 @@ Slot::~Slot() {
     // A comment is a password file without an entry: silent, whoever opens it later. To cut the file off would cost
     // three times as much, for its pages would be freed and made anew at the next connect; and they would be freed with
     // the token in them.
-    if (!write_all(seat_->fd, blank_.get(), size_) && ftruncate(seat_->fd, 0) != 0) {
+    if (!overwrite(seat_->fd, blank_.get(), size_) && ftruncate(seat_->fd, 0) != 0) {
       // Cannot fail on a memfd of our own; if it did, the file would go with the process.
     }
   }

@@ -13,7 +13,6 @@
 //   starve STEP MOST C                                     (with ever more room for memory; see starved())
 //   repeat N C                                             (N times connects and finishes: by how much the heap grew)
 //   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
-#include <dirent.h>
 #include <libpq-fe.h>
 #include <malloc.h>
 #include <poll.h>
@@ -35,6 +34,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "../descriptors.h"
 
 namespace {
 
@@ -264,14 +265,6 @@ std::string repeated(int count, const std::string& conninfo) {
                         static_cast<long>(before.uordblks + before.hblkhd));
 }
 
-int open_descriptors() {
-  int count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder)) ++count;
-  closedir(folder);
-  return count;
-}
-
 std::string obey(const std::vector<std::string>& words) {
   const std::string& word = words[0];
   const auto arg = [&](size_t i) { return i < words.size() ? words[i] : std::string(); };
@@ -322,7 +315,7 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "starve") return starved(std::stoul(arg(1)), std::stoul(arg(2)), arg(3));
   if (word == "repeat") return repeated(std::stoi(arg(1)), arg(2));
   if (word == "abandon") return abandoned(arg(1));
-  if (word == "fds") return std::to_string(open_descriptors());
+  if (word == "fds") return std::to_string(pqmint::test::open_descriptors());
   if (word == "version") return std::to_string(PQlibVersion());
   if (word == "setenv") return setenv(arg(1).c_str(), arg(2).c_str(), 1), "done";
   if (word == "unsetenv") return unsetenv(arg(1).c_str()), "done";

@@ -224,7 +224,9 @@ class InMemory : public ::testing::Test {
     for (const auto& [what, count] : unwiped) {
       std::printf("given back unwiped: %s, %zu times\n", what.c_str(), count);
       const bool is_of_an_answer = what.find(Watched::shown(kRolesSecret)) != what.npos;
-      if (is_of_an_answer) EXPECT_EQ(what.substr(0, 10) + ", " + std::to_string(count), "libjsoncpp, 1") << what;
+      if (is_of_an_answer) {
+        EXPECT_EQ(what.substr(0, 10) + ", " + std::to_string(count), "libjsoncpp, 1") << what;
+      }
       EXPECT_FALSE(what.starts_with("libssl") || what.starts_with("libcrypto")) << what;
     }
   }

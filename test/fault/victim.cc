@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: PostgreSQL
 // A program that connects again and again, each time with another call failing under it.
 //
-//   victim cold STAGE KIND SCOPE ERROR REST FIRST STEP FAULTED GOOD
-//     For n = FIRST, FIRST + STEP, ... a forked child, in which pqmint was never used: connects by the conninfo FAULTED
-//     with fault n (STAGE connect), or connects by GOOD and resets with it (STAGE reset); then, without a fault,
-//     connects by GOOD. A line for each: n, calls seen, descriptors open after all is finished, how the second connect
-//     ended, how the first one did, parted by tabs. n = 0 goes first, without a fault, and tells how many calls there
-//     are.
+//   victim cold STAGE KIND SCOPE ERROR REST MOST FAULTED GOOD
+//     For n = 1, 2, ... a forked child, in which pqmint was never used: connects by the conninfo FAULTED with fault n
+//     (STAGE connect), or connects by GOOD and resets with it (STAGE reset); then, without a fault, connects by GOOD. A
+//     line for each: n, calls seen, descriptors open after all is finished and children that are not reaped, how the
+//     second connect ended, how the first one did, parted by tabs. n = 0 goes first, without a fault, and tells how
+//     many calls there are; of these, MOST are taken, evenly (0: all).
+//   victim can-map
+//     Ends with 0 if maps can be made to fail on this machine.
 //   victim warm KIND SCOPE ERROR CONNINFO
 //     All in one process. A line for each n: n, calls, blocks of memory that a third round with the same fault left
 //     behind, descriptors open, how it ended.
-#include <dirent.h>
 #include <dlfcn.h>
 #include <libpq-fe.h>
 #include <sys/wait.h>
@@ -22,7 +23,10 @@
 #include <cstring>
 #include <string>
 
+#include "../descriptors.h"
 #include "injector.h"
+
+using namespace pqmint;
 
 namespace {
 
@@ -38,12 +42,9 @@ void copy_outcome(PGconn* conn, char* out, size_t size) {
   }
 }
 
-int open_descriptors() {
-  int count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder)) ++count;
-  closedir(folder);
-  return count;
+/// A keeper's end raises no signal, so it is found by __WALL alone. (src/net/child.cc)
+bool has_children() {
+  return waitpid(-1, nullptr, WNOHANG | __WALL) >= 0;
 }
 
 struct Fault {
@@ -70,7 +71,7 @@ long run_once(const std::string& stage, const Fault& fault, long n, const char* 
   conn = PQconnectdb(good);
   copy_outcome(conn, second, sizeof second);
   PQfinish(conn);
-  printf("%ld\t%ld\t%d\t%s\t%s\n", n, calls, open_descriptors(), second, first);
+  printf("%ld\t%ld\t%d\t%d\t%s\t%s\n", n, calls, test::open_descriptors(), has_children(), second, first);
   fflush(stdout);
   return calls;
 }
@@ -98,9 +99,13 @@ long in_child(const std::string& stage, const Fault& fault, long n, const char* 
 
 int cold(char** argv) {
   const Fault fault = {argv[3][0], argv[4][0], std::atoi(argv[5]), std::atoi(argv[6])};
-  const long first = std::atol(argv[7]), step = std::atol(argv[8]);
-  const long calls = in_child(argv[2], fault, 0, argv[9], argv[10]);
-  for (long n = first; n <= calls; n += step) in_child(argv[2], fault, n, argv[9], argv[10]);
+  const long most = std::atol(argv[7]);
+  const long calls = in_child(argv[2], fault, 0, argv[8], argv[9]);
+  const long step = most > 0 ? std::max(1L, (calls + most - 1) / most) : 1;
+  // Other series begin elsewhere.
+  for (long n = 1 + (fault.kind + fault.error) % step; n <= calls; n += step) {
+    in_child(argv[2], fault, n, argv[8], argv[9]);
+  }
   return calls < 0;
 }
 
@@ -129,7 +134,7 @@ int warm(char** argv) {
       left = g_live_blocks() - before;
       if (left == 0 && round > 0) break;
     }
-    printf("%ld\t%ld\t%ld\t%d\t%s\n", n, calls, left, open_descriptors(), outcome);
+    printf("%ld\t%ld\t%ld\t%d\t%s\n", n, calls, left, test::open_descriptors(), outcome);
   }
   return 0;
 }
@@ -137,11 +142,15 @@ int warm(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "can-map") == 0) {
+    const auto can_map = reinterpret_cast<decltype(&fault_can_map)>(dlsym(RTLD_DEFAULT, "fault_can_map"));
+    return can_map == nullptr || !can_map();
+  }
   g_arm = reinterpret_cast<decltype(g_arm)>(dlsym(RTLD_DEFAULT, "fault_arm"));
   g_disarm = reinterpret_cast<decltype(g_disarm)>(dlsym(RTLD_DEFAULT, "fault_disarm"));
   g_live_blocks = reinterpret_cast<decltype(g_live_blocks)>(dlsym(RTLD_DEFAULT, "fault_live_blocks"));
   if (!g_arm || !g_disarm || !g_live_blocks) return fprintf(stderr, "the injector is not preloaded\n"), 2;
-  if (argc == 11 && strcmp(argv[1], "cold") == 0) return cold(argv);
+  if (argc == 10 && strcmp(argv[1], "cold") == 0) return cold(argv);
   if (argc == 6 && strcmp(argv[1], "warm") == 0) return warm(argv);
   return 2;
 }

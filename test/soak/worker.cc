@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 // A program that lives long and connects from several threads: a soak's victim. It knows nothing of pqmint.
 //
-// In: "round COUNT", a line. Out, a line of words parted by tabs: how many connects succeeded and failed, then KiB of
-// resident memory, bytes of heap in use and open descriptors once all is finished, then each failure that was heard.
+// In: "round COUNT MORE", a line; MORE, which may be missing, goes at the end of each conninfo. Out, a line of words
+// parted by tabs: how many connects succeeded and failed, then KiB of resident memory, bytes of heap in use and open
+// descriptors once all is finished, then each failure that was heard.
 //
 //   worker THREADS CONNINFO...       (each connect takes one of them)
-#include <dirent.h>
 #include <libpq-fe.h>
 #include <malloc.h>
 #include <poll.h>
@@ -21,6 +21,8 @@
 #include <thread>
 #include <vector>
 
+#include "../descriptors.h"
+
 namespace {
 
 // More texts than a fault can have are one that holds a number; the first ones tell which.
@@ -28,8 +30,8 @@ constexpr size_t kMostTexts = 12;
 
 class Round {
  public:
-  Round(const std::vector<std::string>& conninfos, long count, unsigned seed)
-      : conninfos_(conninfos), left_(count), seed_(seed) {}
+  Round(const std::vector<std::string>& conninfos, std::string more, long count, unsigned seed)
+      : conninfos_(conninfos), more_(std::move(more)), left_(count), seed_(seed) {}
 
   void run(int threads) {
     std::vector<std::thread> running;
@@ -45,8 +47,8 @@ class Round {
   std::string report() const {
     std::string out = std::to_string(ok_) + "\t" + std::to_string(failed_);
     const auto heap = mallinfo2();
-    out +=
-        "\t" + resident() + "\t" + std::to_string(heap.uordblks + heap.hblkhd) + "\t" + std::to_string(descriptors());
+    out += "\t" + resident() + "\t" + std::to_string(heap.uordblks + heap.hblkhd) + "\t" +
+           std::to_string(pqmint::test::open_descriptors());
     for (const auto& [text, count] : texts_) out += "\t" + std::to_string(count) + " x " + text;
     return out;
   }
@@ -55,7 +57,7 @@ class Round {
   // One connection from its begin to its end; which turns it takes is chance.
   void live(std::minstd_rand& random) {
     const auto one_in = [&](unsigned n) { return random() % n == 0; };
-    const std::string& conninfo = conninfos_[random() % conninfos_.size()];
+    const std::string conninfo = conninfos_[random() % conninfos_.size()] + more_;
     const bool blocking = one_in(2);
     PGconn* conn = blocking ? PQconnectdb(conninfo.c_str()) : PQconnectStart(conninfo.c_str());
     if (!blocking && one_in(16)) return PQfinish(conn);  // a program that thinks better of it, half way
@@ -103,15 +105,8 @@ class Round {
     return "0";
   }
 
-  static int descriptors() {
-    int count = 0;
-    DIR* folder = opendir("/proc/self/fd");
-    while (readdir(folder)) ++count;
-    closedir(folder);
-    return count - 3;  // ".", ".." and the folder itself
-  }
-
   const std::vector<std::string>& conninfos_;
+  const std::string more_;
   std::atomic<long> left_;
   const unsigned seed_;
   std::atomic<long> ok_ = 0, failed_ = 0;
@@ -125,9 +120,9 @@ int main(int argc, char** argv) {
   const int threads = std::stoi(argv[1]);
   const std::vector<std::string> conninfos(argv + 2, argv + argc);
   unsigned seed = 1;
-  std::string word;
-  for (long count; std::cin >> word >> count;) {
-    Round round(conninfos, count, seed);
+  std::string word, more;
+  for (long count; std::cin >> word >> count && std::getline(std::cin, more);) {
+    Round round(conninfos, more, count, seed);
     seed += 1000;
     round.run(threads);
     std::cout << round.report() << std::endl;
