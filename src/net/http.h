@@ -48,7 +48,7 @@ struct HttpResponse {
   std::string description() const;
 };
 
-enum class HttpFault : uint8_t { kNone, kConnect, kTimeout, kTls, kRefusedAddress, kTooLarge, kBroken };
+enum class HttpFault : uint8_t { kNone, kConnect, kTimeout, kTls, kRefusedAddress, kTooLarge, kBroken, kNotSent };
 
 /// Either an answer, whatever its status, or a fault.
 struct HttpOutcome {

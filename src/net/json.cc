@@ -6,6 +6,7 @@
 #include <json/reader.h>
 #include <json/writer.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace pqmint {
@@ -42,6 +43,11 @@ std::string_view text_in(const Json::Value& object, const char* key) {
   const char* end = nullptr;
   if (!value.isString() || !value.getString(&begin, &end)) return {};
   return {begin, static_cast<size_t>(end - begin)};
+}
+
+std::string_view key_in(const Json::Value& object, const char* key) {
+  const std::string_view text = text_in(object, key);
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; }) ? text : std::string_view();
 }
 
 const Json::Value& object_in(const Json::Value& object, const char* key) {
