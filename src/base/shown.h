@@ -34,6 +34,15 @@ inline std::string shown(std::string_view text, size_t most) {
   return whole ? out : out.append(kCut);
 }
 
+/// The same of a URL, or of what should be one: what may be a user and a password in it is "*".
+inline std::string shown_url(std::string_view url, size_t most) {
+  const size_t at = url.rfind('@');
+  if (at == url.npos) return shown(url, most);
+  const size_t scheme = url.find("://");
+  const std::string_view begin = scheme < at ? url.substr(0, scheme + 3) : std::string_view();
+  return shown(std::string(begin).append("*").append(url.substr(at)), most);
+}
+
 /// How much of a path an error text shows: two of them and what is said about them fit on a page.
 inline constexpr size_t kShownPath = 120;
 

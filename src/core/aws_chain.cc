@@ -16,6 +16,9 @@ namespace pqmint {
 namespace {
 
 constexpr size_t kShownValue = 60;
+/// Each is a call to STS, one after the other, and a call of a function within the other. Nobody's roles stand on as
+/// many; a file that says so would end the host on its stack.
+constexpr size_t kMostRoles = 16;
 
 /// What a source says when asked: where its credentials come from, an error, or nothing: it is not configured.
 using Answer = std::optional<Result<CredentialPlan>>;
@@ -479,6 +482,12 @@ class Chain {
                    " leads back to " + quoted(source) + " (visited: " + all + "); break the circle"};
     }
     visited.emplace_back(source);
+    if (visited.size() > kMostRoles + 1) {  // the first of them is the one that asks
+      return profile_fault(profile.other(visited.front()),
+                           "stands on more than " + std::to_string(kMostRoles) +
+                               " other profiles, one as the source_profile of the next",
+                           "name a nearer one");
+    }
     const bool has_role = next.sets("role_arn") && !next.sets("web_identity_token_file");
     if (has_role && !has_static_keys(next)) return role_of(next, visited);
     if (Answer found = from_profile(next, false, false)) return std::move(*found);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "base/log.h"
 #include "base/shown.h"
 #include "base/small_cache.h"
 #include "base/transfer.h"
@@ -365,6 +366,14 @@ Result<std::shared_ptr<const AwsFile>> read_aws_file(AwsFileKind kind) {
     return cannot_read(path, "it is neither a file nor a pipe");
   }
 
+  // AWS's own tools read it all the same, and on a file system without modes every file looks so.
+  const bool is_others = info.st_uid != geteuid() && info.st_uid != 0;
+  if (!null && (is_others || (info.st_mode & S_IWOTH) != 0)) {
+    LogLine(LogLevel::kInfo, "file")
+        .with("path", path.c_str())
+        .with("note", is_others ? "belongs to another user" : "may be written by everybody");
+  }
+
   const std::string name = (kind == AwsFileKind::kConfig ? "config " : "credentials ") + path;
   const Version before(info);
   if (const auto known = kept.find(name); known && known->version == before) return share(known);
@@ -379,9 +388,15 @@ Result<std::shared_ptr<const AwsFile>> read_aws_file(AwsFileKind kind) {
     return cannot_read(path, "it is larger than 1 MiB, which no AWS configuration is");
   }
 
+  // What Windows PowerShell's `>` writes. As bytes it has no profile, and another identity would be used.
+  const std::string_view text(bytes.data.data(), bytes.size);
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
+    return cannot_read(path, "it is UTF-16, and must be UTF-8");
+  }
+
   if (fstat(fd.get(), &info) != 0) return cannot_read(path, reason(errno));
   const Version after(info);
-  auto file = std::make_shared<const KeptFile>(KeptFile{after, parse_aws_file({bytes.data.data(), bytes.size}, kind)});
+  auto file = std::make_shared<const KeptFile>(KeptFile{after, parse_aws_file(text, kind)});
   // A pipe gives its bytes once: keep them, for the next connection will find it empty.
   const bool settled = before == after && clock_ns(CLOCK_REALTIME) - after.changed > kTooFresh;
   if (pipe || settled) kept.put(name, file);

@@ -14,6 +14,8 @@
 namespace pqmint {
 namespace {
 
+constexpr size_t kShownValue = 60;
+
 // ---------------------------------------------------------------------------------------------------------- the cloud
 
 struct Cloud {
@@ -48,7 +50,7 @@ Result<std::string> authority_for(const Cloud& cloud) {
   while (url.ends_with('/')) url.remove_suffix(1);
   constexpr std::string_view kHttps = "https://";
   if (!url.starts_with(kHttps)) {
-    return Error{"AZURE_AUTHORITY_HOST is " + quoted(url) +
+    return Error{"AZURE_AUTHORITY_HOST is \"" + shown_url(url, kShownValue) + "\"" +
                  ", and must use the 'https' protocol; write https://login.microsoftonline.com, or unset it"};
   }
   const std::string_view host = url.substr(kHttps.size());
@@ -56,7 +58,7 @@ Result<std::string> authority_for(const Cloud& cloud) {
   if (host == "login.chinacloudapi.cn") return std::string("https://login.partner.microsoftonline.cn");
   const bool is_plain = !host.empty() && host.find_first_of("/?#@ ") == host.npos;
   if (is_plain && (is_known_authority(host) || host == variable("PQMINT_UNSAFE_AUTHORITY"))) return std::string(url);
-  return Error{"AZURE_AUTHORITY_HOST names " + quoted(host) +
+  return Error{"AZURE_AUTHORITY_HOST names \"" + shown_url(host, kShownValue) + "\"" +
                ", which is none of Microsoft's authorities, and secrets are not sent there; correct or unset it (for a "
                "test or a private cloud, set PQMINT_UNSAFE_AUTHORITY to exactly that host)"};
 }

@@ -28,7 +28,14 @@ Result<const pqmint_net_module*> load_net() {
   }
   ModuleFault fault;
   const auto* net = open_module<pqmint_net_module>(path, "pqmint_net", fault);
-  if (net == nullptr) return Error{fault.text};
+  if (net == nullptr) {
+    // The loader names a library; people install packages.
+    const bool lacks_library = std::string_view(fault.text).find("cannot open shared object file") != std::string::npos;
+    return Error{std::string(fault.text) +
+                 (lacks_library ? " with what it needs: libcurl, jsoncpp and OpenSSL (on Debian: apt install libcurl4 "
+                                  "libjsoncpp25 libssl3)"
+                                : "")};
+  }
   kept.store(net, std::memory_order_release);
   return net;
 }

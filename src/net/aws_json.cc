@@ -7,6 +7,7 @@
 
 #include "base/shown.h"
 #include "net/json.h"
+#include "net/said.h"
 
 namespace pqmint {
 namespace {
@@ -57,7 +58,8 @@ Secret secret_json(const Json::Value& value) {
   return secret;
 }
 
-std::string why_refused(const HttpResponse& response, std::string_view operation) {
+std::string why_refused(const HttpResponse& response, std::string_view operation,
+                        std::initializer_list<std::string_view> secrets) {
   const Document body = parse_json_object(response.body.reveal()).value_or(Document());
   const std::string_view code = first_of(bare_code(response.header("x-amzn-errortype")),
                                          first_of(bare_code(text_in(body, "__type")), text_in(body, "error")));
@@ -67,12 +69,12 @@ std::string why_refused(const HttpResponse& response, std::string_view operation
   }
   const std::string_view message =
       first_of(text_in(body, "error_description"), first_of(text_in(body, "message"), text_in(body, "Message")));
-  return "An error occurred (" + shown(code, kShownName) + ") when calling the " + std::string(operation) +
-         " operation" + (message.empty() ? "" : ": ") + shown(message, kShownMessage);
+  return "An error occurred (" + said(code, kShownName, secrets) + ") when calling the " + std::string(operation) +
+         " operation" + (message.empty() ? "" : ": ") + said(message, kShownMessage, secrets);
 }
 
 std::string why_unreachable(const HttpOutcome& outcome, const std::string& url) {
-  return "cannot reach " + shown(url.substr(0, url.find('?')), kShownPath) + ": " + outcome.why +
+  return "cannot reach " + shown_url(url.substr(0, url.find('?')), kShownPath) + ": " + outcome.why +
          "; check the network and HTTPS_PROXY";
 }
 

@@ -5,6 +5,7 @@
 
 #include <json/value.h>
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -22,8 +23,9 @@ HttpRequest aws_post(const Settings& settings, std::string url, const Secret& js
 Secret secret_json(const Json::Value& value);
 
 /// Why a call brought nothing, without asker and remedy: "An error occurred (CODE) when calling the OPERATION
-/// operation: MESSAGE" as botocore says it, or what came in place of an answer.
-std::string why_refused(const HttpResponse& response, std::string_view operation);
+/// operation: MESSAGE" as botocore says it, or what came in place of an answer. `secrets` are what the request carried.
+std::string why_refused(const HttpResponse& response, std::string_view operation,
+                        std::initializer_list<std::string_view> secrets);
 std::string why_unreachable(const HttpOutcome& outcome, const std::string& url);
 
 /// `profile "app": `, the beginning of an error; empty if no profile asked.

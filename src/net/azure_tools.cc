@@ -44,16 +44,37 @@ std::string code_in(std::string_view output) {
   return std::string(rest.substr(0, std::min(rest.find_first_not_of("0123456789", kName.size()), kName.size() + 9)));
 }
 
-/// "az login --scope ...": what the tool itself advises, if it is plain words. The line may go on with anything.
-std::string advice_in(std::string_view complaint, std::string_view log_in) {
-  constexpr size_t kLongest = 200;
+bool is_guid(std::string_view text) {
+  return text.size() == 36 && text.find_first_not_of("0123456789abcdefABCDEF-") == text.npos;
+}
+
+/// "az login --scope ...": what the tool itself advises, as far as it is options, a tenant, and the scope that was
+/// asked for. The line may go on with anything.
+std::string advice_in(std::string_view complaint, std::string_view log_in, std::string_view scope) {
+  constexpr size_t kLongestOption = 40;
   const size_t at = complaint.find(std::string(log_in) + " --");
   if (at == complaint.npos) return "";
-  std::string_view advice = complaint.substr(at);
-  advice = advice.substr(0, advice.find_first_of("\r\n\"'`"));
-  while (advice.ends_with('.') || advice.ends_with(' ')) advice.remove_suffix(1);
-  const bool is_a_token = advice.find("eyJ") != advice.npos;
-  return advice.size() <= kLongest && !is_a_token && is_plain(advice, " -_.:/@") ? std::string(advice) : "";
+  std::string_view rest = complaint.substr(at + log_in.size() + 1);
+  rest = rest.substr(0, rest.find_first_of("\r\n"));
+  std::string advice(log_in), option;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(' '), rest.size());
+    std::string_view word = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    while (word.ends_with('.')) word.remove_suffix(1);
+    if (word.size() >= 2 && word.starts_with('"') && word.ends_with('"')) word = word.substr(1, word.size() - 2);
+    if (word.starts_with("--") && word.size() <= kLongestOption && is_plain(word.substr(2), "-")) {
+      advice += option;
+      option = " " + std::string(word);
+    } else if (!option.empty() && (word == scope || is_guid(word))) {
+      advice += option + " " + std::string(word);
+      option.clear();
+    } else {
+      // Without its value an option is no advice.
+      return advice.size() > log_in.size() ? advice : "";
+    }
+  }
+  return advice + option;
 }
 
 /// az of old writes the time of its own clock, without a zone: "2026-01-15 13:34:56.000000".
@@ -73,7 +94,7 @@ struct Tool {
 };
 
 /// Why the tool gave no answer, and what to do.
-std::string failure_of(const Tool& tool, const ChildOutcome& child) {
+std::string failure_of(const Tool& tool, const ChildOutcome& child, std::string_view scope) {
   const std::string name = tool.name;
   const std::string what = name + " " + child.description();
   switch (child.fault) {
@@ -88,7 +109,7 @@ std::string failure_of(const Tool& tool, const ChildOutcome& child) {
   }
   std::string code = code_in(child.output.reveal()), advice;
   if (code.empty()) code = code_in(child.complaint.reveal());
-  advice = advice_in(child.complaint.reveal(), tool.log_in);
+  advice = advice_in(child.complaint.reveal(), tool.log_in, scope);
   if (advice.empty()) advice = tool.log_in;
   if (!code.empty()) return what + " and says " + code + "; run " + advice;
   return what + "; is somebody logged in? Run " + advice;
@@ -103,13 +124,18 @@ Result<Document> ask(const Tool& tool, const std::vector<std::string>& argv, con
     if (is_plain(value, marks)) continue;
     return Error{std::string(setting) + "= in the token spec has a character that none has: " + shown(value, 60)};
   }
-  const ChildOutcome child = run_child(argv, {"AZURE_CORE_NO_COLOR=true", "AZURE_CORE_ONLY_SHOW_ERRORS=true"},
-                                       Folder::kRoot, query.deadline.no_later_than(kPatience));
+  // Without the secrets of other sources, for which none of the tools has a use. Azure's own variables stay: in Cloud
+  // Shell az needs them.
+  const ChildOutcome child =
+      run_child(argv,
+                {"AZURE_CORE_NO_COLOR=true", "AZURE_CORE_ONLY_SHOW_ERRORS=true", "AWS_SECRET_ACCESS_KEY",
+                 "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "PGPASSWORD"},
+                Folder::kRoot, query.deadline.no_later_than(kPatience));
   const bool is_of_this_machine =
       child.fault == ChildOutcome::Fault::kNoProcess || child.fault == ChildOutcome::Fault::kUnread;
-  if (is_of_this_machine) return Error{failure_of(tool, child)};
+  if (is_of_this_machine) return Error{failure_of(tool, child, query.settings["scope"])};
   if (!child.succeeded()) {
-    why = failure_of(tool, child);
+    why = failure_of(tool, child, query.settings["scope"]);
     return Document();
   }
   auto document = parse_json_object(child.output.reveal());

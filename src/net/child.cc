@@ -104,11 +104,13 @@ bool is_token_spec(std::string_view name, std::string_view value) {
 
 std::vector<std::string> environment_for(const std::vector<std::string>& more) {
   const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
-  std::vector<std::string> out(more);
   size_t count = 0;
   while (environ != nullptr && environ[count] != nullptr) ++count;
+  std::vector<std::string> out;
   // At once: a short text that moves leaves its bytes behind.
   out.reserve(more.size() + 1 + count);
+  std::ranges::copy_if(more, std::back_inserter(out),
+                       [](const std::string& each) { return each.find('=') != each.npos; });
   out.push_back(std::string(kDepth) + "=" + std::to_string(depth() + 1));
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;

@@ -34,7 +34,8 @@ enum class Folder : uint8_t { kHosts, kRoot };
 
 /// Runs `argv` to its end: found by PATH, with nothing on stdin.
 /// Its environment is the host's own, all of it but for our preload and stand-in, and token specs in PGPASSWORD and
-/// PGPASSFILE; `more` are variables (NAME=value) beside or in place of those. PQMINT_DEPTH counts how many such
+/// PGPASSFILE; `more` are variables (NAME=value) beside or in place of those, and names of such that it must not have
+/// (NAME). PQMINT_DEPTH counts how many such
 /// programs stand above one another, and the fifth is not started. Killed with all that it has started at the deadline,
 /// or when it writes more than 1 MiB; what it leaves running at its own end goes on, and is not waited for.
 /// Thread-safe.

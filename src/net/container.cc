@@ -11,6 +11,7 @@
 #include "base/shown.h"
 #include "net/http.h"
 #include "net/json.h"
+#include "net/said.h"
 #include "net/source.h"
 #include "net/token_file.h"
 
@@ -90,6 +91,11 @@ Result<Agent> agent_of(const Settings& settings) {
     auto read = read_small_file(std::string(file), kMaxToken);
     if (!read) return Error{read.error().text + "; check AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
     agent.token = std::move(*read);
+    // Without its token the agent would refuse us, and not say why.
+    if (agent.token.empty()) {
+      return Error{shown(file, kShownPath) +
+                   " is empty; is it just being renewed? Check AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
+    }
   }
   constexpr std::string_view kIllegal("\r\n\0", 3);
   if (agent.token.reveal().find_first_of(kIllegal) != std::string_view::npos) {
@@ -141,12 +147,13 @@ Result<Fetched> fetch_container(const Query& query) {
   }
   const HttpResponse& response = outcome.response;
   if (response.status != 200) {
-    std::string said;
+    std::string why;
     if (const auto document = parse_json_object(response.body.reveal())) {
-      said = shown(text_in(*document, "code"), 60) + " " + shown(text_in(*document, "message"), 200);
+      const std::string_view token = agent->token.reveal();
+      why = said(text_in(*document, "code"), 60, {token}) + " " + said(text_in(*document, "message"), 200, {token});
     }
     return Error{failure + "error retrieving metadata: received non 200 response " + std::to_string(response.status) +
-                 " from container metadata at " + where + (said.size() > 1 ? ": " + said : "") +
+                 " from container metadata at " + where + (why.size() > 1 ? ": " + why : "") +
                  "; check the task's or pod's role"};
   }
   const auto document = parse_json_object(response.body.reveal());
@@ -155,12 +162,15 @@ Result<Fetched> fetch_container(const Query& query) {
                  response.description() + ")"};
   }
   Fetched found;
-  found.access_key_id = text_in(*document, "AccessKeyId");
-  found.secret_access_key = Secret(text_in(*document, "SecretAccessKey"));
-  found.session_token = Secret(text_in(*document, "Token"));
+  found.access_key_id = key_in(*document, "AccessKeyId");
+  found.secret_access_key = Secret(key_in(*document, "SecretAccessKey"));
+  found.session_token = Secret(key_in(*document, "Token"));
   const auto expires = parse_instant(text_in(*document, "Expiration"));
-  for (const char* key : {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"}) {
-    if (text_in(*document, key).empty()) return Error{failure + "the answer of " + where + " has no " + key};
+  for (const char* key : {"AccessKeyId", "SecretAccessKey", "Token"}) {
+    if (key_in(*document, key).empty()) return Error{failure + "the answer of " + where + " has no " + key};
+  }
+  if (text_in(*document, "Expiration").empty()) {
+    return Error{failure + "the answer of " + where + " has no Expiration"};
   }
   if (!expires) return Error{failure + "the answer of " + where + " has an Expiration that is no ISO 8601 time"};
   if (*expires <= query.clock.now()) {

@@ -10,6 +10,7 @@
 #include "base/shown.h"
 #include "net/entra.h"
 #include "net/json.h"
+#include "net/said.h"
 
 namespace pqmint {
 namespace {
@@ -47,7 +48,7 @@ bool tell(const Settings& settings, std::string_view text) {
   return good;
 }
 
-Error refusal(const HttpResponse& response, const Json::Value& answer) {
+Error refusal(const HttpResponse& response, const Json::Value& answer, std::string_view code = {}) {
   const std::string_view error = text_in(answer, "error");
   const std::string_view description = text_in(answer, "error_description");
   if (error.empty()) return Error{"Microsoft Entra answered with " + response.description()};
@@ -55,8 +56,8 @@ Error refusal(const HttpResponse& response, const Json::Value& answer) {
                         : error == "expired_token" || error == "code_expired"
                             ? "nobody logged in before the code expired; run the command again"
                             : "the login by device code failed";
-  return Error{std::string(meaning) + " (" + shown(error, 60) + (description.empty() ? "" : ": ") +
-               shown(description.substr(0, description.find_first_of("\r\n")), 240) + ")"};
+  return Error{std::string(meaning) + " (" + said(error, 60, {code}) + (description.empty() ? "" : ": ") +
+               said(description.substr(0, description.find_first_of("\r\n")), 240, {code}) + ")"};
 }
 
 }  // namespace
@@ -68,7 +69,7 @@ Result<Fetched> fetch_device_code(const Query& query) {
   append_percent_encoded(scope, query.settings["scope"]);
   const HttpOutcome asked = post(query, "devicecode", Secret(who + scope + "%20openid%20profile%20offline_access"));
   if (!asked) {
-    return Error{"cannot reach Microsoft Entra at " + shown(tenant_url(query.settings, "devicecode"), kShownPath) +
+    return Error{"cannot reach Microsoft Entra at " + shown_url(tenant_url(query.settings, "devicecode"), kShownPath) +
                  ": " + asked.why + "; check the network and HTTPS_PROXY"};
   }
   const Document offer = parse_json_object(asked.response.body.reveal()).value_or(Document());
@@ -107,7 +108,9 @@ Result<Fetched> fetch_device_code(const Query& query) {
       continue;
     }
     const std::string_view token = text_in(answer, "access_token");
-    if (!outcome.response.is_ok() || token.empty()) return refusal(outcome.response, answer);
+    if (!outcome.response.is_ok() || token.empty() || !is_bearer(answer)) {
+      return refusal(outcome.response, answer, code);
+    }
     const int64_t now = query.clock.now();
     return entra_token(token, token_expiry(answer, now).value_or(now + 1), 0);
   }

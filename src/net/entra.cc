@@ -15,6 +15,7 @@
 #include "base/shown.h"
 #include "net/digest.h"
 #include "net/json.h"
+#include "net/said.h"
 
 namespace pqmint {
 namespace {
@@ -28,8 +29,9 @@ constexpr milliseconds kTry{15'000};
 constexpr int kRetries = 2;
 constexpr milliseconds kMostRetryAfter{5'000};
 
-/// PostgreSQL's server takes no longer password.
-constexpr size_t kMaxToken = 65'535;
+/// PostgreSQL's server takes no longer password: its message may have 65,535 bytes (PG_MAX_AUTH_TOKEN_LENGTH), four of
+/// which are its length and one the end of the text.
+constexpr size_t kMaxToken = 65'530;
 
 /// No token lives as long; what is more is no number to reckon with.
 constexpr int64_t kMaxLife = 10 * 365 * 86'400;  // s
@@ -94,14 +96,14 @@ int aadsts_code(std::string_view description) {
 
 /// The ids and times at its end are said apart; what follows the first sentence is advice that the remedies give
 /// shorter, but for a reason in brackets.
-std::string first_sentence(std::string_view description) {
+std::string first_sentence(std::string_view description, std::string_view proof) {
   for (const std::string_view mark : {" Trace ID:", "\r", "\n"}) {
     description = description.substr(0, description.find(mark));
   }
   size_t end = description.find(". ");
   while (end != description.npos && description.substr(end + 2).starts_with('[')) end = description.find(". ", end + 2);
   if (end != description.npos) description = description.substr(0, end + 1);
-  return shown(description, 240);
+  return said(description, 240, {proof});
 }
 
 /// What the token file says of itself, which is what a federated credential must match.
@@ -149,7 +151,8 @@ std::optional<milliseconds> retry_after(const HttpResponse& response, int64_t no
   return wait(at - now, 1000);
 }
 
-Error refusal(const HttpResponse& response, const std::string& request_id, std::string_view assertion, int64_t now) {
+/// `proof` is the secret or the assertion that the request carried.
+Error refusal(const HttpResponse& response, const std::string& request_id, std::string_view proof, int64_t now) {
   const auto document = parse_json_object(response.body.reveal());
   if (!document || text_in(*document, "error").empty()) {
     return Error{"Microsoft Entra answered with " + response.description() +
@@ -160,20 +163,20 @@ Error refusal(const HttpResponse& response, const std::string& request_id, std::
   const Json::Value& codes =
       document->isMember("error_codes") ? (*document)["error_codes"] : Json::Value::nullSingleton();
   if (codes.isArray() && !codes.empty() && codes[0].isInt()) code = codes[0].asInt();
-  std::string text = "Microsoft Entra says no: " + shown(text_in(*document, "error"), 60);
-  if (!description.empty()) text += ": " + first_sentence(description);
+  std::string text = "Microsoft Entra says no: " + said(text_in(*document, "error"), 60, {proof});
+  if (!description.empty()) text += ": " + first_sentence(description, proof);
   if (code != 0 && description.find("AADSTS") == description.npos) text += " (AADSTS" + std::to_string(code) + ")";
   for (const Remedy& remedy : kRemedies) {
     if (remedy.code == code) text.append("; ").append(remedy.text);
   }
-  if (code == 70021 || (code >= 700211 && code <= 700213)) text += claims_of_file(assertion);
+  if (code == 70021 || (code >= 700211 && code <= 700213)) text += claims_of_file(proof);
   if (const auto wait = retry_after(response, now)) {
     text += "; it asks to be left alone for " + std::to_string(duration_cast<seconds>(*wait).count()) + " s";
   }
   const std::string_view correlation = text_in(*document, "correlation_id");
-  text += "; correlation id " + (correlation.empty() ? request_id : shown(correlation, 40));
+  text += "; correlation id " + (correlation.empty() ? request_id : said(correlation, 40, {proof}));
   if (const std::string_view trace = text_in(*document, "trace_id"); !trace.empty())
-    text += ", trace id " + shown(trace, 40);
+    text += ", trace id " + said(trace, 40, {proof});
   return Error{text};
 }
 
@@ -191,7 +194,8 @@ HttpOutcome post(const std::function<HttpRequest()>& make, const Query& query) {
       const bool again = status == 429 || status == 503 ? (asked || status == 503) : is_transient(status);
       if (!again || (asked && *asked > kMostRetryAfter)) return outcome;
       pause = asked.value_or(pause);
-    } else if (outcome.fault == HttpFault::kTls || outcome.fault == HttpFault::kTooLarge) {
+    } else if (outcome.fault == HttpFault::kTls || outcome.fault == HttpFault::kTooLarge ||
+               outcome.fault == HttpFault::kNotSent) {
       return outcome;
     }
     if (pause >= query.deadline.left()) return outcome;
@@ -276,11 +280,10 @@ Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::str
   size_t size = form.size();
   for (const auto& [name, value] : proof) size += name.size() + 2 + percent_encoded_size(value.reveal());
   form.reserve(size);  // at once, so that no shorter copy stays behind in freed memory
-  std::string_view assertion;
+  const std::string_view carried = proof.empty() ? std::string_view() : proof.front().second.reveal();
   for (const auto& [name, value] : proof) {
     form.append("&").append(name).append("=");
     append_percent_encoded(form, value.reveal());
-    if (name == "client_assertion") assertion = value.reveal();
   }
   const Secret body(form);
   explicit_bzero(form.data(), form.size());
@@ -300,16 +303,20 @@ Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::str
   };
   const HttpOutcome outcome = post(make, query);
   if (!outcome) {
-    return Error{"cannot reach Microsoft Entra at " + shown(make().url, kShownPath) + ": " + outcome.why +
+    return Error{"cannot reach Microsoft Entra at " + shown_url(make().url, kShownPath) + ": " + outcome.why +
                  (adapt ? "; check the AZURE_KUBERNETES_* variables and the cluster's proxy"
                         : "; check the network, HTTPS_PROXY and AZURE_AUTHORITY_HOST")};
   }
-  if (!outcome.response.is_ok()) return refusal(outcome.response, request_id, assertion, query.clock.now());
+  if (!outcome.response.is_ok()) return refusal(outcome.response, request_id, carried, query.clock.now());
   const auto document = parse_json_object(outcome.response.body.reveal());
   const std::string_view token = document ? text_in(*document, "access_token") : std::string_view();
   if (token.empty()) {
     return Error{"the answer of Microsoft Entra holds no access token (" + outcome.response.description() +
                  "); is there a proxy in between?"};
+  }
+  if (!is_bearer(*document)) {
+    return Error{"Microsoft Entra gave a token of the type " + shown(text_in(*document, "token_type"), 40) +
+                 ", which needs a proof with each use and is no password; ask for a Bearer token"};
   }
   const int64_t now = query.clock.now();
   // Without a word about its life it counts for this connection alone.
@@ -342,6 +349,10 @@ Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t ref
     found.identity.append(found.identity.empty() ? "" : ", ").append(name).append(shown(value, 60));
   }
   return found;
+}
+
+bool is_bearer(const Json::Value& answer) {
+  return !answer.isMember("token_type") || lower(text_in(answer, "token_type")) == "bearer";
 }
 
 std::optional<int64_t> token_expiry(const Json::Value& answer, int64_t now) {

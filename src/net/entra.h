@@ -35,6 +35,9 @@ std::string token_endpoint(const Settings& settings);
 /// that could be a password (characters, size).
 Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t refresh_at);
 
+/// Whether the token of an answer may be used by who has it, as a password is; true if the answer does not say.
+bool is_bearer(const Json::Value& answer);
+
 /// expires_on or expires_in of an answer in any of the spellings of spec/azure.md 2.10, never before 1970; nothing if
 /// neither is there.
 std::optional<int64_t> token_expiry(const Json::Value& answer, int64_t now);

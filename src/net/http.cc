@@ -282,7 +282,8 @@ std::string HttpResponse::description() const {
 
 HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock& clock) {
   const auto parts = parse_url(request.url);
-  if (!parts) return failed(HttpFault::kBroken, "not a usable http or https URL: " + shown(request.url, kShownPath));
+  if (!parts)
+    return failed(HttpFault::kBroken, "not a usable http or https URL: " + shown_url(request.url, kShownPath));
   const std::string where = parts->host + " port " + parts->port;
   if (!is_curl_ready()) return failed(HttpFault::kBroken, "libcurl could not be set up");
   const milliseconds left = deadline.left();
@@ -299,6 +300,10 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   };
   bool good = true;
   for (const auto& [name, value] : request.headers) {
+    // What comes from a variable or a file must not become a header of its own.
+    if (value.reveal().find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
+      return failed(HttpFault::kNotSent, "what would be sent as " + name + " holds a line end");
+    }
     std::string line;
     line.reserve(name.size() + 2 + value.size());
     line.append(name).append(": ").append(value.reveal());
@@ -329,6 +334,8 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_NOSIGNAL, 1L);  // the host's SIGALRM is its own
+  // A name server that is silent is asked in a thread, which libcurl would otherwise wait for after our time is over.
+  set(CURLOPT_QUICK_EXIT, 1L);
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
   const milliseconds connect = request.connect_timeout.count() == 0 ? left : std::min(left, request.connect_timeout);
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect.count()));
@@ -384,6 +391,10 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (code == CURLE_OUT_OF_MEMORY || is_lost) return failed(HttpFault::kShortage, "no memory to ask " + where);
   if (code != CURLE_OK) {
     std::string text = shown(why[0] != '\0' ? why : curl_easy_strerror(code), 200);
+    // libcurl repeats the variable as it stands, with a password in it.
+    if (text.starts_with("Unsupported proxy") || text.find('@') != text.npos) {
+      text = "HTTPS_PROXY (or all_proxy, http_proxy) does not name a proxy that libcurl can use";
+    }
     if (code == CURLE_OPERATION_TIMEDOUT) text = where + " did not answer in time";
     if (fault_of(code) == HttpFault::kBroken) text = where + " broke off the answer (" + text + ")";
     return failed(fault_of(code), std::move(text));

@@ -48,8 +48,19 @@ struct HttpResponse {
   std::string description() const;
 };
 
-/// kShortage: this process had no memory or no descriptor left, which says nothing of the other side.
-enum class HttpFault : uint8_t { kNone, kConnect, kTimeout, kTls, kRefusedAddress, kTooLarge, kBroken, kShortage };
+/// kShortage: this process had no memory or no descriptor left, which says nothing of the other side. kNotSent: what
+/// was to be sent cannot be.
+enum class HttpFault : uint8_t {
+  kNone,
+  kConnect,
+  kTimeout,
+  kTls,
+  kRefusedAddress,
+  kTooLarge,
+  kBroken,
+  kShortage,
+  kNotSent
+};
 
 /// Either an answer, whatever its status, or a fault.
 struct HttpOutcome {

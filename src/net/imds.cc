@@ -11,6 +11,7 @@
 #include "base/shown.h"
 #include "net/http.h"
 #include "net/json.h"
+#include "net/said.h"
 #include "net/source.h"
 
 namespace pqmint {
@@ -65,8 +66,8 @@ class Imds {
     }
     while (base_.ends_with('/')) base_.pop_back();
     if (!parse_url(base_)) {
-      outcome =
-          Error{"AWS_EC2_METADATA_SERVICE_ENDPOINT is \"" + shown(base_, 80) + "\", which is no http URL; correct it"};
+      outcome = Error{"AWS_EC2_METADATA_SERVICE_ENDPOINT is \"" + shown_url(base_, 80) +
+                      "\", which is no http URL; correct it"};
       return false;
     }
     return fetch_token(outcome);
@@ -85,6 +86,9 @@ class Imds {
       return true;
     }
   }
+
+  /// What the service says, but for the token that it gave us.
+  std::string told(std::string_view text, size_t most) const { return said(text, most, {token_.reveal()}); }
 
   bool is_absent(Result<Fetched>& outcome, const std::string& why) const {
     Fetched none;
@@ -189,14 +193,14 @@ Result<Fetched> fetch_imds(const Query& query) {
     return outcome;
   }
   if (const std::string_view code = text_in(*document, "Code"); !code.empty() && code != "Success") {
-    imds.is_absent(outcome, "no keys for role " + role + ": " + shown(code, 60) + " " +
-                                shown(text_in(*document, "Message"), 200) + "; check the role's trust policy");
+    imds.is_absent(outcome, "no keys for role " + role + ": " + imds.told(code, 60) + " " +
+                                imds.told(text_in(*document, "Message"), 200) + "; check the role's trust policy");
     return outcome;
   }
   Fetched found;
-  found.access_key_id = text_in(*document, "AccessKeyId");
-  found.secret_access_key = Secret(text_in(*document, "SecretAccessKey"));
-  found.session_token = Secret(text_in(*document, "Token"));
+  found.access_key_id = key_in(*document, "AccessKeyId");
+  found.secret_access_key = Secret(key_in(*document, "SecretAccessKey"));
+  found.session_token = Secret(key_in(*document, "Token"));
   const auto expires = parse_instant(text_in(*document, "Expiration"));
   if (found.access_key_id.empty() || found.secret_access_key.empty() || found.session_token.empty() || !expires) {
     imds.is_absent(outcome, "the keys for role " + role + " are incomplete (" + response.description() + ")");

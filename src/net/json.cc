@@ -7,6 +7,7 @@
 #include <json/writer.h>
 #include <string.h>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 
@@ -145,6 +146,11 @@ std::optional<Document> parse_json_object(std::string_view text) try {
 std::string_view text_in(const Json::Value& object, const char* key) {
   const Json::Value& value = member(object, key);
   return value.isString() ? text_of(value) : std::string_view();
+}
+
+std::string_view key_in(const Json::Value& object, const char* key) {
+  const std::string_view text = text_in(object, key);
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; }) ? text : std::string_view();
 }
 
 const Json::Value& object_in(const Json::Value& object, const char* key) {

@@ -39,6 +39,10 @@ std::optional<Document> parse_json_object(std::string_view text);
 /// null).
 std::string_view text_in(const Json::Value& object, const char* key);
 
+/// The same of a text that a key or a token can be: printable ASCII without a blank, so that nothing cuts it off (it
+/// becomes a C string) and no line or header ends in it. Any other is not there.
+std::string_view key_in(const Json::Value& object, const char* key);
+
 /// The object under `key`, or null.
 const Json::Value& object_in(const Json::Value& object, const char* key);
 

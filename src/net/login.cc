@@ -23,7 +23,7 @@ constexpr const char* kKeyFields[] = {"accessKeyId", "secretAccessKey", "session
 
 bool has_keys(const Json::Value& keys) {
   for (const char* field : kKeyFields) {
-    if (text_in(keys, field).empty()) return false;
+    if (key_in(keys, field).empty()) return false;
   }
   return true;
 }
@@ -36,7 +36,7 @@ std::string missing_fields(const Json::Value& token) {
   };
   const Json::Value& keys = object_in(token, "accessToken");
   need(!keys.isNull(), "accessToken");
-  for (const char* field : kKeyFields) need(keys.isNull() || !text_in(keys, field).empty(), field);
+  for (const char* field : kKeyFields) need(keys.isNull() || !key_in(keys, field).empty(), field);
   need(keys.isNull() || parse_instant(text_in(keys, "expiresAt")), "expiresAt");
   for (const char* field : {"refreshToken", "dpopKey", "clientId"}) need(!text_in(token, field).empty(), field);
   return missing;
@@ -48,7 +48,8 @@ std::optional<int64_t> expiry_of(const Json::Value& token) {
 }
 
 /// botocore's words for what only the user can mend.
-std::string why_denied(const HttpResponse& response) {
+/// `refresh_token` and `proof` are what the request carried.
+std::string why_denied(const HttpResponse& response, std::string_view refresh_token, std::string_view proof) {
   const Document body = parse_json_object(response.body.reveal()).value_or(Document());
   const std::string_view error = text_in(body, "error");
   if (error == "TOKEN_EXPIRED" || error == "USER_CREDENTIALS_CHANGED") {
@@ -60,7 +61,7 @@ std::string why_denied(const HttpResponse& response) {
     return "Unable to create or refresh login credentials due to insufficient permissions. You may be missing "
            "permission for the 'signin:CreateOAuth2Token' action";
   }
-  return why_refused(response, kOperation);
+  return why_refused(response, kOperation, {refresh_token, proof});
 }
 
 Result<Document> refreshed(const Json::Value& old, const Query& query, const Deadline& deadline) {
@@ -75,15 +76,18 @@ Result<Document> refreshed(const Json::Value& old, const Query& query, const Dea
   form["grantType"] = "refresh_token";
   form["refreshToken"] = old["refreshToken"];
   const Secret body = secret_json(form);
+  Secret sent;
   const auto make = [&] {
     HttpRequest request = aws_post(query.settings, url, body);
     const auto fresh = proof();
-    request.add_header("DPoP", fresh ? fresh->reveal() : std::string_view());
+    sent = fresh ? fresh->clone() : Secret();
+    request.add_header("DPoP", sent.reveal());
     return request;
   };
   const HttpOutcome outcome = exchange_with_retries(make, attempts_of(query.settings), deadline, query.clock);
   if (!outcome) return Error{why_unreachable(outcome, url)};
-  if (!outcome.response.is_ok()) return Error{why_denied(outcome.response)};
+  if (!outcome.response.is_ok())
+    return Error{why_denied(outcome.response, text_in(old, "refreshToken"), sent.reveal())};
 
   const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());
   const Json::Value& keys = object_in(answer, "accessToken");

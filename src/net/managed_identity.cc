@@ -16,6 +16,7 @@
 #include "net/arc.h"
 #include "net/entra.h"
 #include "net/json.h"
+#include "net/said.h"
 
 namespace pqmint {
 namespace {
@@ -177,7 +178,7 @@ Result<HttpRequest> request_for(Platform platform, const Settings& settings) {
   request.add_header("Content-Type", "application/x-www-form-urlencoded;charset=utf-8");
   const auto parts = parse_url(request.url);
   if (!parts)
-    return Error{"the endpoint \"" + shown(request.url, 80) + "\" is no http or https URL; correct " +
+    return Error{"the endpoint \"" + shown_url(request.url, 80) + "\" is no http or https URL; correct " +
                  endpoint_variable(platform)};
   if (parts->scheme == "https") request.is_allowed = nullptr;
   return request;
@@ -260,15 +261,13 @@ HttpOutcome ask(Platform platform, const std::function<HttpRequest()>& make, con
   }
 }
 
-HttpOutcome ask_arc(const std::function<HttpRequest()>& make, const Query& query, Result<bool>& proof) {
+/// `key` becomes what was read for the challenge, or why nothing was.
+HttpOutcome ask_arc(const std::function<HttpRequest()>& make, const Query& query, Result<Secret>& key) {
   HttpOutcome first = ask(Platform::kArc, make, query);
   // A token without a challenge is refused, an error of the agent's own is told.
   if (!first || (first.response.status != 401 && !first.response.is_ok())) return first;
-  auto key = arc_key(first.response, query.settings);
-  if (!key) {
-    proof = key.error();
-    return first;
-  }
+  key = arc_key(first.response, query.settings);
+  if (!key) return first;
   const auto with_key = [&] {
     HttpRequest request = make();
     std::string value = "Basic ";
@@ -281,28 +280,32 @@ HttpOutcome ask_arc(const std::function<HttpRequest()>& make, const Query& query
   return ask(Platform::kArc, with_key, query);
 }
 
-/// The platform's own code and sentence, and what people can search for.
-std::string said_by(const HttpResponse& response) {
+/// The platform's own code and sentence, and what people can search for. `arc_key` is what Arc was shown.
+std::string said_by(const HttpResponse& response, const Settings& settings, const Secret& arc_key) {
   const auto document = parse_json_object(response.body.reveal());
-  std::string said;
+  const auto of_it = [&](std::string_view text, size_t most) {
+    return said(text, most, {settings["identity_header"], settings["msi_secret"], arc_key.reveal()});
+  };
+  std::string all;
   for (const char* key : {"error", "error_description", "message"}) {
     if (const std::string_view text = document ? text_in(*document, key) : std::string_view(); !text.empty())
-      said.append(said.empty() ? "" : ": ").append(shown(text, 200));
+      all.append(all.empty() ? "" : ": ").append(of_it(text, 200));
   }
-  if (said.empty()) return response.description();
-  said += " (status " + std::to_string(response.status);
+  if (all.empty()) return response.description();
+  all += " (status " + std::to_string(response.status);
   for (const char* key : {"correlationId", "correlation_id"}) {
-    if (const std::string_view id = text_in(*document, key); !id.empty()) said += ", correlation id " + shown(id, 60);
+    if (const std::string_view id = text_in(*document, key); !id.empty()) all += ", correlation id " + of_it(id, 60);
   }
-  return said + ")";
+  return all + ")";
 }
 
-Result<Fetched> refusal(Platform platform, const HttpResponse& response, const Settings& settings) {
+Result<Fetched> refusal(Platform platform, const HttpResponse& response, const Settings& settings,
+                        const Secret& arc_key) {
   const long status = response.status;
-  const std::string said = said_by(response);
+  const std::string why = said_by(response, settings, arc_key);
   const bool is_imds = platform == Platform::kImds;
   if (is_imds && is_unreachable(response)) return absent("no metadata service: " + response.description());
-  const std::string no_token = std::string(name_of(platform)) + " gives no token: " + said;
+  const std::string no_token = std::string(name_of(platform)) + " gives no token: " + why;
   for (const std::string_view code : {"AADSTS50001", "AADSTS500011"}) {
     if (response.body.reveal().find(code) == std::string_view::npos) continue;
     return Error{no_token + "; the tenant does not know the resource " + shown(resource_of(settings["scope"]), 120) +
@@ -310,8 +313,8 @@ Result<Fetched> refusal(Platform platform, const HttpResponse& response, const S
   }
   if (is_imds && status == 400) {
     const std::string_view client = settings["client_id"];
-    if (client.empty()) return absent("this machine has no system-assigned identity: " + said);
-    return Error{"this machine has no managed identity with the client id " + shown(client, 60) + ": " + said +
+    if (client.empty()) return absent("this machine has no system-assigned identity: " + why);
+    return Error{"this machine has no managed identity with the client id " + shown(client, 60) + ": " + why +
                  "; assign it to the machine, or unset AZURE_CLIENT_ID for the system-assigned one"};
   }
   if (status == 429 || status >= 500 || (is_imds && (status == 404 || status == 410))) {
@@ -340,8 +343,8 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
   }
   if (auto request = request_for(platform, settings); !request) return request.error();
   const auto make = [&] { return std::move(*request_for(platform, settings)); };
-  Result<bool> proof = true;
-  const HttpOutcome outcome = platform == Platform::kArc ? ask_arc(make, query, proof) : ask(platform, make, query);
+  Result<Secret> key = Secret();
+  const HttpOutcome outcome = platform == Platform::kArc ? ask_arc(make, query, key) : ask(platform, make, query);
   if (!outcome) {
     const std::string why = std::string(name_of(platform)) + " cannot be asked for a token: " + outcome.why;
     if (outcome.fault == HttpFault::kRefusedAddress) {
@@ -354,8 +357,8 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
     if (platform == Platform::kImds) return absent("no metadata service: " + outcome.why);
     return Error{why + "; is this the environment that " + endpoint_variable(platform) + " was set for?"};
   }
-  if (!proof) return proof.error();
-  if (!outcome.response.is_ok()) return refusal(platform, outcome.response, settings);
+  if (!key) return key.error();
+  if (!outcome.response.is_ok()) return refusal(platform, outcome.response, settings, *key);
   const auto document = parse_json_object(outcome.response.body.reveal());
   const std::string_view token = document ? text_in(*document, "access_token") : std::string_view();
   const auto expires = document ? token_expiry(*document, query.clock.now()) : std::nullopt;
@@ -366,6 +369,9 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
     }
     return Error{"the answer of " + std::string(name_of(platform)) + " holds no token (" +
                  outcome.response.description() + ")"};
+  }
+  if (!is_bearer(*document)) {
+    return Error{std::string(name_of(platform)) + " gave a token that is no Bearer token, so no password"};
   }
   if (platform == Platform::kArc && !settings["client_id"].empty() && !is_confirmed(*document, settings["client_id"])) {
     return Error{"Azure Arc did not confirm that its token is the identity's with the client id " +

@@ -15,6 +15,12 @@ namespace {
 /// Its own program may wait for a person or a slow service, but no longer than this.
 constexpr std::chrono::seconds kPatience{60};
 
+/// Whether a time that could be read names its zone. Neither botocore nor Go takes one without, which might well be the
+/// local time of the machine that wrote it.
+bool says_zone(std::string_view instant) {
+  return instant.find_first_of("Zz+-U", instant.find(':')) != instant.npos;
+}
+
 }  // namespace
 
 Result<Fetched> fetch_process(const Query& query) {
@@ -42,15 +48,21 @@ Result<Fetched> fetch_process(const Query& query) {
                "' for credential process provider, supported versions: 1");
   }
   Fetched found;
-  found.access_key_id = text_in(*document, "AccessKeyId");
-  found.secret_access_key = Secret(text_in(*document, "SecretAccessKey"));
-  found.session_token = Secret(text_in(*document, "SessionToken"));
+  found.access_key_id = key_in(*document, "AccessKeyId");
+  found.secret_access_key = Secret(key_in(*document, "SecretAccessKey"));
+  found.session_token = Secret(key_in(*document, "SessionToken"));
   if (found.access_key_id.empty()) return bad("gave a document with a missing required key in response: 'AccessKeyId'");
   if (found.secret_access_key.empty())
     return bad("gave a document with a missing required key in response: 'SecretAccessKey'");
+  // Without it the other two would be somebody else's keys, or nobody's.
+  const Json::Value& token = (*document)["SessionToken"];
+  if (found.session_token.empty() && !token.isNull() && token != "") return bad("gave a SessionToken that is none");
   if (!(*document)["Expiration"].isNull()) {
     const auto expires = parse_instant(text_in(*document, "Expiration"));
     if (!expires) return bad("gave an Expiration that is no ISO 8601 time");
+    if (!says_zone(text_in(*document, "Expiration"))) {
+      return bad("gave an Expiration without a zone, which is another time on another machine; let it end in Z");
+    }
     if (*expires <= query.clock.now())
       return bad("gave keys: credentials were refreshed, but the refreshed credentials are still expired");
     found.expires = *expires;

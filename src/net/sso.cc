@@ -17,9 +17,9 @@ namespace {
 constexpr std::string_view kOperation = "GetRoleCredentials";
 constexpr size_t kShownName = 60;
 
-Error refusal(const HttpResponse& response, const Settings& settings) {
+Error refusal(const HttpResponse& response, const Settings& settings, const Secret& token) {
   if (response.status == 401) return sso_session_expired(settings);
-  std::string text = asker(settings) + why_refused(response, kOperation);
+  std::string text = asker(settings) + why_refused(response, kOperation, {token.reveal()});
   if (response.status == 403 || response.status == 404) {
     text += "; the user who logged in has no role " + shown(settings["sso_role_name"], kShownName) + " in account " +
             shown(settings["sso_account_id"], kShownName) +
@@ -35,9 +35,9 @@ Result<Fetched> keys_in(const HttpResponse& response, const Query& query) {
   const Json::Value& keys = object_in(answer, "roleCredentials");
   const int64_t expires = number_in(keys, "expiration").value_or(0) / 1000;  // it is in milliseconds
   Fetched found;
-  found.access_key_id = text_in(keys, "accessKeyId");
-  found.secret_access_key = Secret(text_in(keys, "secretAccessKey"));
-  found.session_token = Secret(text_in(keys, "sessionToken"));
+  found.access_key_id = key_in(keys, "accessKeyId");
+  found.secret_access_key = Secret(key_in(keys, "secretAccessKey"));
+  found.session_token = Secret(key_in(keys, "sessionToken"));
   found.expires = expires;
   if (found.access_key_id.empty() || found.secret_access_key.empty() || found.session_token.empty() || expires <= 0) {
     return Error{asker(query.settings) + std::string(kOperation) + ": the answer holds no credentials (" +
@@ -72,7 +72,7 @@ Result<Fetched> fetch_sso(const Query& query) {
   if (!outcome) {
     return Error{asker(settings) + std::string(kOperation) + ": " + why_unreachable(outcome, url) + " and sso_region"};
   }
-  if (!outcome.response.is_ok()) return refusal(outcome.response, settings);
+  if (!outcome.response.is_ok()) return refusal(outcome.response, settings, *token);
   return keys_in(outcome.response, query);
 }
 

@@ -52,7 +52,10 @@ Result<Document> refreshed(const Json::Value& old, const Query& query, const Dea
   const HttpOutcome outcome = exchange_with_retries([&] { return aws_post(query.settings, url, body); },
                                                     attempts_of(query.settings), deadline, query.clock);
   if (!outcome) return Error{why_unreachable(outcome, url)};
-  if (!outcome.response.is_ok()) return Error{why_refused(outcome.response, "CreateToken")};
+  if (!outcome.response.is_ok()) {
+    return Error{
+        why_refused(outcome.response, "CreateToken", {text_in(old, "refreshToken"), text_in(old, "clientSecret")})};
+  }
 
   const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());
   const int64_t life = number_in(answer, "expiresIn").value_or(0);

@@ -19,6 +19,7 @@
 #include "net/aws_endpoint.h"
 #include "net/aws_json.h"
 #include "net/digest.h"
+#include "net/said.h"
 
 namespace pqmint {
 namespace {
@@ -150,12 +151,16 @@ bool read_children(std::string_view xml, std::string_view parent, std::span<Chil
   constexpr size_t kMaxDepth = 32;
   std::vector<std::string_view> open;
   size_t parent_depth = 0;  // 0: not in it
-  bool is_found = false;
+  bool is_found = false, is_over = false;
   Child* current = nullptr;
   while (!xml.empty()) {
     const auto [kind, text] = next_piece(xml);
     const bool is_wanted = current != nullptr && open.size() == parent_depth + 1;
     if (kind == Kind::kBroken) return false;
+    // One element is all that a document is.
+    const bool is_beside = open.empty() && (kind == Kind::kCdata || (kind == Kind::kText && !trim(text).empty()));
+    const bool is_second = open.empty() && is_over && (kind == Kind::kOpening || kind == Kind::kEmpty);
+    if (is_beside || is_second) return false;
     if (is_wanted && kind == Kind::kText) append_unescaped(current->text, text);
     if (is_wanted && kind == Kind::kCdata) current->text += text;
     if (kind == Kind::kOpening || kind == Kind::kEmpty) {
@@ -178,6 +183,7 @@ bool read_children(std::string_view xml, std::string_view parent, std::span<Chil
       if (open.size() == parent_depth + 1) current = nullptr;
       if (open.size() == parent_depth) parent_depth = 0;
       open.pop_back();
+      is_over = open.empty();
     }
   }
   return is_found && open.empty();
@@ -238,25 +244,12 @@ struct Fault {
   std::string code, message;
 };
 
-/// `text` with "*" for `proof` wherever it stands; no more of it than what is longer than `most`.
-std::string without(std::string_view proof, std::string_view text, size_t most) {
-  constexpr size_t kShortestProof = 16;  // tokens have hundreds; anything shorter may be a word of the message
-  std::string out;
-  while (!text.empty() && out.size() <= most) {
-    const size_t at = proof.size() < kShortestProof ? text.npos : text.find(proof);
-    out.append(text.substr(0, at)).append(at == text.npos ? "" : "*");
-    text.remove_prefix(at == text.npos ? text.size() : at + proof.size());
-  }
-  return out;
-}
-
 /// `proof` is the secret that the request carried: the message about a wrong signature repeats the headers.
 Fault fault_in(const HttpResponse& response, std::string_view proof) {
   Child children[] = {{"Code"}, {"Message"}};
   if (!read_children(response.body.reveal(), "Error", children)) return {};
   const auto& [code, message] = children;
-  return {shown(without(proof, trim(code.text), kShownCode), kShownCode),
-          shown(without(proof, trim(message.text), kShownMessage), kShownMessage)};
+  return {said(trim(code.text), kShownCode, {proof}), said(trim(message.text), kShownMessage, {proof})};
 }
 
 template <size_t kSize>
@@ -351,7 +344,7 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   request.body = form.text().clone();
   const auto parts = parse_url(request.url);
   if (!parts || parts->path.find('?') != std::string::npos) {
-    return Error{"AWS_ENDPOINT_URL_STS (or endpoint_url) is \"" + shown(request.url, kShownPath) + "\", which is " +
+    return Error{"AWS_ENDPOINT_URL_STS (or endpoint_url) is \"" + shown_url(request.url, kShownPath) + "\", which is " +
                  (parts ? "a URL with a query" : "no http or https URL") + "; correct it"};
   }
   constexpr std::string_view kType = "application/x-www-form-urlencoded; charset=utf-8";
@@ -405,8 +398,8 @@ Result<Fetched> ask_sts(const StsForm& form, const Query& query, std::string_vie
     outcome = exchange(make(), query.deadline, query.clock);  // the answer has set the clock right
   }
   if (!outcome) {
-    return Error{who + form.action() + ": cannot reach STS at " + shown(first->url, kShownPath) + ": " + outcome.why +
-                 "; check " +
+    return Error{who + form.action() + ": cannot reach STS at " + shown_url(first->url, kShownPath) + ": " +
+                 outcome.why + "; check " +
                  (outcome.fault == HttpFault::kTls ? "AWS_CA_BUNDLE (ca_bundle) and HTTPS_PROXY"
                                                    : "the network, HTTPS_PROXY and AWS_REGION")};
   }
@@ -424,8 +417,9 @@ Result<Fetched> parse_sts_answer(std::string_view xml, std::string_view action, 
   found.access_key_id = trim(children[0].text);
   found.secret_access_key = Secret(trim(children[1].text));
   found.session_token = Secret(trim(children[2].text));
-  if (!is_answer || found.access_key_id.empty() || found.secret_access_key.empty() || found.session_token.empty() ||
-      !expires) {
+  const bool is_whole = std::ranges::none_of(
+      children, [](const Child& child) { return trim(child.text).empty() || !is_header_value(trim(child.text)); });
+  if (!is_answer || !is_whole || !expires) {
     return Error{std::string(action) + ": the answer of STS holds no credentials; is there a proxy in between?"};
   }
   if (*expires <= now) {

@@ -265,6 +265,27 @@ TEST_F(Modules, ANetThatIsMissingFailsOnlyWhatNeedsIt) {
   expect_contains(said, library_ + "/pqmint/net.so");
 }
 
+// libcurl is a package of its own, and may be missing where pqmint is not.
+TEST_F(Modules, ALibraryOfNetsThatIsMissingFailsOnlyWhatNeedsIt) {
+  fs::copy_file(stage() + "/lib/pqmint/core.so", core());
+  std::string net = read_file(stage() + "/lib/pqmint/net.so");
+  const std::string needed = "libcurl.so.4";
+  const size_t at = net.find(needed + '\0');
+  ASSERT_NE(at, std::string::npos);
+  net.replace(at, needed.size(), "libcurl.so.X");
+  write_file(library_ + "/pqmint/net.so", net, 0755);
+  write_file(environment_.home() + "/config", "[profile p]\ncredential_process = true\n[profile k]\n" +
+                                                  std::string("aws_access_key_id = AKIAI44QH8DHBEXAMPLE\n") +
+                                                  "aws_secret_access_key = je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY\n");
+  Client client(environment_);
+  EXPECT_EQ(client.say({"connectdb", good_}), "OK") << "keys of the environment";
+  client.say({"setenv", "AWS_CONFIG_FILE", environment_.home() + "/config"});
+  EXPECT_EQ(client.say({"connectdb", good_ + "passfile=pqmint:rds?profile=k"}), "OK") << "keys of a profile";
+  const std::string said = client.say({"connectdb", good_ + "passfile=pqmint:rds?profile=p"});
+  expect_sentence(said);
+  for (const char* part : {"libcurl.so.X", "reinstall pqmint", "apt install libcurl4"}) expect_contains(said, part);
+}
+
 // --- exactly one mint for each connection, whichever function it came by
 
 class Counting : public Modules {

@@ -4,10 +4,17 @@
 #include <gtest/gtest.h>
 #include <json/json.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <sstream>
+#include <thread>
 
 #include "fake_entra.h"
 #include "harness.h"
@@ -128,6 +135,75 @@ TEST_F(FixedAddresses, ThePodsAgent) {
   expect_contains(check()["error"].asString(), "unsupported host 'elsewhere.example'");
   environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.169.254/v1/credentials");
   expect_contains(check()["error"].asString(), "unsupported host '169.254.169.254'");
+}
+
+TEST_F(FixedAddresses, ThePodsAgentOverIpv6) {
+  HttpServer agent([](const Heard&) { return Reply{200, document("ASIAEKSEKSEKSEKSEKSE")}; }, "fd00:ec2::23", 80);
+  environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://[fd00:ec2::23]/v1/credentials");
+  EXPECT_EQ(check()["credential"]["identity"].asString(), "ASIA...EKSE");
+  EXPECT_EQ(agent.count(), 1u);
+}
+
+/// A name server on the loopback that is asked for every name, and knows none, or does not answer.
+class NameServer {
+ public:
+  explicit NameServer(bool answers) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(53);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) ADD_FAILURE() << "no port 53";
+    thread_ = std::thread([this, answers] {
+      for (char bytes[512];;) {
+        sockaddr_in who = {};
+        socklen_t size = sizeof who;
+        const ssize_t count = recvfrom(fd_, bytes, sizeof bytes, 0, reinterpret_cast<sockaddr*>(&who), &size);
+        if (is_over_) return;
+        if (count < 12) continue;
+        ++asked_;
+        if (!answers) continue;
+        bytes[2] = static_cast<char>(0x81), bytes[3] = static_cast<char>(0x83);  // an answer: there is no such name
+        sendto(fd_, bytes, static_cast<size_t>(count), 0, reinterpret_cast<sockaddr*>(&who), size);
+      }
+    });
+  }
+  ~NameServer() {
+    is_over_ = true;
+    shutdown(fd_, SHUT_RDWR);
+    thread_.join();
+    close(fd_);
+  }
+  NameServer(const NameServer&) = delete;
+  NameServer& operator=(const NameServer&) = delete;
+  int asked() const { return asked_; }
+
+ private:
+  const int fd_;
+  std::atomic<bool> is_over_ = false;
+  std::atomic<int> asked_ = 0;
+  std::thread thread_;
+};
+
+TEST_F(FixedAddresses, ANameThatDoesNotExistIsTold) {
+  NameServer names(true);
+  environment_.keys().set("AWS_REGION", "eu-north-1").set("AWS_MAX_ATTEMPTS", "1");
+  const std::string said =
+      check(kWriter, "passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/R")["error"].asString();
+  expect_contains(said, "Could not resolve host: sts.eu-north-1.amazonaws.com");
+  EXPECT_GT(names.asked(), 0);
+}
+
+/// libc asks a silent server for a minute (see own_network); nobody waits for that.
+TEST_F(FixedAddresses, ASilentNameServerCostsTheDeadline) {
+  NameServer names(false);
+  environment_.keys().set("AWS_REGION", "eu-north-1").set("AWS_MAX_ATTEMPTS", "1");
+  const auto before = std::chrono::steady_clock::now();
+  const std::string said =
+      check(kWriter, "connect_timeout=2 passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/R")["error"]
+          .asString();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(25));
+  expect_contains(said, "did not answer in time");
+  EXPECT_GT(names.asked(), 0);
 }
 
 TEST_F(FixedAddresses, StsInItsRegionOverTls) {

@@ -122,6 +122,11 @@ void answer(Stream& stream, const Reply& reply) {
   if (reply.delay.count() > 0) wait(stream.fd(), reply.delay);
   if (reply.manner == Manner::kSilent) return wait(stream.fd(), kForEver);
   if (reply.manner == Manner::kDropped) return;
+  if (reply.manner == Manner::kReset) {
+    const linger at_once = {1, 0};
+    setsockopt(stream.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    return;
+  }
   if (reply.manner == Manner::kNotHttp) {
     stream.send_all("\x15\x03\x01 this is no HTTP\r\n\r\n");
     return;
@@ -135,7 +140,12 @@ void answer(Stream& stream, const Reply& reply) {
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
     head += std::string("Date: ") + date + "\r\n";
   }
-  if (reply.manner != Manner::kEndless) head += "Content-Length: " + std::to_string(reply.body.size()) + "\r\n";
+  if (reply.manner == Manner::kChunked || reply.manner == Manner::kChunkless) {
+    head += "Transfer-Encoding: chunked\r\n";
+  } else if (reply.manner != Manner::kEndless) {
+    const long length = reply.length >= 0 ? reply.length : static_cast<long>(reply.body.size());
+    head += "Content-Length: " + std::to_string(length) + "\r\n";
+  }
   head += "Connection: close\r\n\r\n";
   switch (reply.manner) {
     case Manner::kInPieces: {
@@ -146,6 +156,15 @@ void answer(Stream& stream, const Reply& reply) {
       }
       break;
     }
+    case Manner::kChunked: {
+      std::string chunks;
+      for (const char c : reply.body) chunks.append("1\r\n").append(1, c).append("\r\n");
+      stream.send_all(head + chunks + "0\r\n\r\n");
+      break;
+    }
+    case Manner::kChunkless:
+      stream.send_all(head + "1\r\n{\r\nFFFFFFFF\r\n" + reply.body);
+      break;
     case Manner::kTruncated:
       stream.send_all(head + reply.body.substr(0, reply.body.size() / 2));
       break;
@@ -218,9 +237,9 @@ void HttpServer::accept_all() {
 
 void HttpServer::serve(int fd) {
   Heard request;
+  Reply reply;
   Stream stream(fd, tls_.get());
   if (stream.greet() && read_request(stream, request)) {
-    Reply reply;
     {
       const std::lock_guard lock(mutex_);
       heard_.push_back(request);
@@ -231,7 +250,7 @@ void HttpServer::serve(int fd) {
   }
   const std::lock_guard lock(mutex_);
   std::erase(open_, fd);
-  shutdown(fd, SHUT_WR);
+  if (reply.manner != Reply::Manner::kReset) shutdown(fd, SHUT_WR);
   // The peer reads what was sent before it sees the end; unread bytes of its own would turn the end into a reset.
   close(fd);
 }

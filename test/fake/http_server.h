@@ -30,9 +30,12 @@ struct Reply {
   enum class Manner {
     kWhole,
     kInPieces,   // a few bytes at a time
+    kChunked,    // as chunks of one byte each
+    kChunkless,  // promises chunks, and the second one never ends
     kTruncated,  // half of the body, then the connection is closed; Content-Length promises all of it
     kSilent,     // nothing until the client or the server goes
     kDropped,    // the connection is closed without an answer
+    kReset,      // the same, by a reset
     kNotHttp,    // bytes that are no HTTP
     kEndless,    // a body without an end
   };
@@ -41,6 +44,7 @@ struct Reply {
   std::map<std::string, std::string> headers = {{"Content-Type", "application/json"}};
   Manner manner = Manner::kWhole;
   std::chrono::milliseconds delay{0};  // before the answer
+  long length = -1;                    // what Content-Length says, where that is not the truth
 };
 
 class HttpServer {

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,22 @@ class CleanEnvironment : public ::testing::Test {
     }
   }
 };
+
+/// How many bytes of memory this process held at most while `work` was done, beyond what it held before.
+inline size_t peak_growth(const std::function<void()>& work) {
+  const auto line = [](const std::string& name) {
+    std::ifstream status("/proc/self/status");
+    for (std::string text; std::getline(status, text);) {
+      if (text.starts_with(name)) return std::stoul(text.substr(name.size())) * 1024;
+    }
+    return size_t{0};
+  };
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
+  const size_t before = line("VmRSS:");
+  work();
+  const size_t peak = line("VmHWM:");
+  return peak > before ? peak - before : 0;
+}
 
 inline bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;

@@ -18,6 +18,10 @@ TEST(Instant, AcceptsWhatAwsWrites) {
   }
   EXPECT_EQ(parse_instant("1970-01-01T00:00:00Z"), 0);
   EXPECT_EQ(parse_instant("2024-02-29T00:00:00Z"), 1709164800);
+  EXPECT_EQ(parse_instant("2016-12-31T23:59:60Z"), 1483228800) << "a leap second is the next day's first";
+  EXPECT_EQ(parse_instant("9999-12-31T23:59:59Z"), 253402300799);
+  EXPECT_EQ(parse_instant("9999-12-31T23:59:59-23:59"), 253402387139);
+  EXPECT_EQ(parse_instant("2026-01-16T12:33:56+23:59"), kNow);
   for (const char* text :
        {"", "now", "2026", "2026-01-15", "2026-01-15T12:34", "2026-13-15T12:34:56Z", "2026-02-30T12:34:56Z",
         "2026-01-15T24:00:00Z", "2026-01-15T12:34:56X", "2026-01-15T12:34:56.Z", "2026-01-15T12:34:56+1",

@@ -89,6 +89,29 @@ TEST_F(AwsChain, HalfAnEnvironmentIsAnError) {
   EXPECT_EQ(find(), "profile:FILE:secret-of-FILE:");
 }
 
+/// Blanks around a value are a slip of who set it; everything else is the value.
+TEST_F(AwsChain, KeysAreTakenAsTheyAreButForBlanksAround) {
+  const std::string long_token(10 * 1024, 't'), bytes = "a\x01\x7f\x80\xff b";
+  set("AWS_ACCESS_KEY_ID", bytes);
+  set("AWS_SECRET_ACCESS_KEY", " \t" + bytes + "\r\n");
+  set("AWS_SESSION_TOKEN", "\r" + long_token + "\r");
+  EXPECT_EQ(find(), "environment:" + bytes + ":" + bytes + ":" + long_token);
+  for (const char* blank : {"", " ", "\r", "\n", "\r\n", " \t "}) {
+    set("AWS_SECRET_ACCESS_KEY", blank);
+    EXPECT_TRUE(contains(find(), "missing: AWS_SECRET_ACCESS_KEY")) << find();
+    set("AWS_ACCESS_KEY_ID", blank);
+    EXPECT_TRUE(contains(find(), "no AWS credentials found")) << find();
+    set("AWS_ACCESS_KEY_ID", "A");
+    set("AWS_SECRET_ACCESS_KEY", "secret-x");
+    set("AWS_SESSION_TOKEN", blank);
+    EXPECT_EQ(find(), "environment:A:secret-x:") << "no session token, and not one of a blank";
+  }
+  unsetenv("AWS_ACCESS_KEY_ID");
+  credentials("[default]\r\naws_access_key_id = A \r\naws_secret_access_key =\tsecret-x\t\r\naws_session_token = " +
+              long_token + "\r\n");
+  EXPECT_EQ(find(), "profile:A:secret-x:" + long_token);
+}
+
 TEST_F(AwsChain, EnvironmentExpiry) {
   environment_keys();
   set("AWS_CREDENTIAL_EXPIRATION", "2026-01-15T13:34:56+00:00");
@@ -316,6 +339,22 @@ TEST_F(AwsChain, ARoleNeedsOneSource) {
            {"source_profile = k\nmfa_serial = arn:m\n", "requires multi-factor authentication"},
        }) {
     EXPECT_TRUE(contains(with(text), part)) << part << " is not in " << with(text);
+  }
+}
+
+TEST_F(AwsChain, AChainOfRolesHasAnEnd) {
+  const auto chain = [&](int roles) {
+    std::string text;
+    for (int i = 0; i < roles; ++i) {
+      text += "[profile r" + std::to_string(i) + "]\nrole_arn=a\nsource_profile=r" + std::to_string(i + 1) + "\n";
+    }
+    config(text + "[profile r" + std::to_string(roles) + "]\n" + static_keys("K"));
+    return find("r0");
+  };
+  EXPECT_TRUE(asks_for(chain(16), "assume-role"));
+  for (const int roles : {17, 100, 20'000}) {
+    EXPECT_TRUE(contains(chain(roles), "profile \"r0\" stands on more than 16 other profiles"))
+        << roles << chain(roles);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <pwd.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <chrono>
 #include <set>
 #include <thread>
@@ -237,8 +238,90 @@ TEST_F(AwsFilesOnDisk, WhatCannotBeReadIsAnError) {
   EXPECT_TRUE(contains(read_value(), "neither a file nor a pipe")) << read_value();
   set("AWS_CONFIG_FILE", write("long", "[default]\nk=1\n" + std::string(kMaxAwsFile, '#')));
   EXPECT_TRUE(contains(read_value(), "larger than 1 MiB")) << read_value();
+  // A gigabyte is not read to see that.
+  std::filesystem::resize_file(home + "/long", 1 << 30);
+  const size_t grown =
+      test::peak_growth([] { EXPECT_TRUE(contains(read_value(), "larger than 1 MiB")) << read_value(); });
+  EXPECT_LT(grown, 30u << 20);
+  set("AWS_CONFIG_FILE", write("line", "[default]\nk=" + std::string(10 << 20, 'x')));
+  EXPECT_TRUE(contains(read_value(), "larger than 1 MiB")) << "one line of 10 MB";
   set("AWS_CONFIG_FILE", write("just", "[default]\nk=1\n" + std::string(kMaxAwsFile - 14, '#')));
   EXPECT_EQ(read_value(), "1");
+}
+
+TEST_F(AwsFilesOnDisk, AFileThatOthersMayWriteIsReadAndNoted) {
+  const std::string path = config("[default]\nk=1\n"), log = home + "/log";
+  set("PQMINT_LOG", "info");
+  set("PQMINT_LOG_FILE", log);
+  const auto logged = [&] {
+    std::ifstream file(log);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  chmod(path.c_str(), 0664);
+  EXPECT_EQ(read_value(), "1");
+  EXPECT_EQ(logged(), "");
+  chmod(path.c_str(), 0666);
+  EXPECT_EQ(read_value(), "1");
+  EXPECT_TRUE(contains(logged(), path)) << logged();
+  EXPECT_TRUE(contains(logged(), "may be written by everybody")) << logged();
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+    EXPECT_EQ(read_value(), "1");
+    EXPECT_TRUE(contains(logged(), "belongs to another user")) << logged();
+  }
+  unsetenv("PQMINT_LOG");
+  unsetenv("PQMINT_LOG_FILE");
+}
+
+// What Windows PowerShell's `>` writes. As bytes it has no profile, so another identity would be taken for the user's.
+TEST_F(AwsFilesOnDisk, Utf16IsAnErrorAndNotAnEmptyFile) {
+  std::string wide;
+  for (const char c : std::string("[default]\r\nk=1\r\n")) wide.append(1, c).append(1, '\0');
+  config("\xFF\xFE" + wide);
+  EXPECT_TRUE(contains(read_value(), "it is UTF-16, and must be UTF-8")) << read_value();
+  config(std::string("\xFE\xFF\0[", 4));
+  EXPECT_TRUE(contains(read_value(), "it is UTF-16")) << read_value();
+  config("\xEF\xBB\xBF[default]\nk=1\n");
+  EXPECT_EQ(read_value(), "1") << "a mark of UTF-8 is none of the text";
+}
+
+/// Somebody swaps the file all the time: what is judged is what is read. (Judged by its name, a device would be read as
+/// if it were the file, or a file refused for the folder that came after it.)
+TEST_F(AwsFilesOnDisk, AFileThatIsSwappedIsJudgedAsItIsRead) {
+  const std::string path = home + "/swapped";
+  write("one", "[default]\nk=1\n");
+  write("two", "[default]\nk=2\n");
+  write("large", "[default]\nk=3\n" + std::string(kMaxAwsFile, '#'));
+  std::filesystem::create_symlink("one", path);
+  set("AWS_CONFIG_FILE", path);
+  std::atomic<bool> is_over = false;
+  std::thread racer([&] {
+    const std::string targets[] = {"one", "two", "large", "/dev/zero", home, "/nowhere"};
+    for (size_t i = 0; !is_over; ++i) {
+      std::filesystem::create_symlink(targets[i % std::size(targets)], path + ".new");
+      std::filesystem::rename(path + ".new", path);
+    }
+  });
+  std::set<std::string> seen;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 4000 && std::chrono::steady_clock::now() - begin < std::chrono::seconds(5); ++i) {
+    seen.insert(read_value());
+  }
+  is_over = true;
+  racer.join();
+  for (const std::string& answer : seen) {
+    const bool is_known = answer == "1" || answer == "2" || answer == "(no profile)" ||
+                          contains(answer, "larger than 1 MiB") || contains(answer, "neither a file nor a pipe") ||
+                          contains(answer, "it is a directory");
+    EXPECT_TRUE(is_known) << answer;
+  }
+  EXPECT_GE(seen.size(), 3u) << "there was no race";
+  // And nothing of one file is kept for the other.
+  for (const char* target : {"one", "two", "one"}) {
+    std::filesystem::remove(path);
+    std::filesystem::create_symlink(target, path);
+    EXPECT_EQ(read_value(), target == std::string("two") ? "2" : "1");
+  }
 }
 
 TEST_F(AwsFilesOnDisk, ClosedFiles) {

@@ -142,12 +142,17 @@ TEST_F(EntraChain, SecretsGoToKnownAuthoritiesAlone) {
   };
   EXPECT_EQ(with("https://login.chinacloudapi.cn"), "https://login.partner.microsoftonline.cn");
   EXPECT_EQ(with("https://login.windows.net///"), "https://login.windows.net");
+  EXPECT_FALSE(contains(with("http://user:s3cret@login.microsoftonline.com"), "s3cret"));
   EXPECT_TRUE(contains(with("http://login.microsoftonline.com"), "must use the 'https' protocol"));
   EXPECT_TRUE(contains(with("login.microsoftonline.com"), "must use the 'https' protocol"));
   for (const char* other : {"https://evil.example", "https://login.microsoftonline.com.evil.example",
                             "https://login.microsoftonline.com@evil.example", "https://login.microsoftonline.com/path",
-                            "https://login.microsoftonline.com:8443"}) {
-    EXPECT_TRUE(contains(with(other), "none of Microsoft's authorities")) << other;
+                            "https://login.microsoftonline.com:8443", "https://LOGIN.microsoftonline.com",
+                            "https://user:s3cret@login.microsoftonline.com", "https://user:s3cr#et@login.windows.net",
+                            "https://", "https://login.microsoftonline.com?x", "https:// login.microsoftonline.com"}) {
+    EXPECT_TRUE(contains(with(other), "AZURE_AUTHORITY_HOST")) << other;
+    EXPECT_TRUE(contains(with(other), "none of Microsoft's authorities") || other == std::string("https://")) << other;
+    EXPECT_FALSE(contains(with(other), "s3cr")) << with(other);
   }
   set("PQMINT_UNSAFE_AUTHORITY", "localhost:4433");
   EXPECT_EQ(with("https://localhost:4433"), "https://localhost:4433");

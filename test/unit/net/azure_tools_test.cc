@@ -87,6 +87,24 @@ TEST_F(AzureTools, TheChildHasNothingOfOurs) {
   EXPECT_EQ(asked(), "/\n\n") << "the folder, no preload, nothing on stdin";
 }
 
+TEST_F(AzureTools, TheChildHasNoSecretOfOtherSources) {
+  constexpr const char* kOthers[] = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+                                     "AWS_CONTAINER_AUTHORIZATION_TOKEN", "PGPASSWORD"};
+  for (const char* name : kOthers) set(name, "s3cret");
+  set("MSI_SECRET", "of-azure");
+  for (const auto& [name, fetch] : {std::pair{"az", Source(fetch_azure_cli)},
+                                    {"azd", Source(fetch_azure_developer_cli)},
+                                    {"pwsh", Source(fetch_azure_powershell)}}) {
+    const std::string file = write(std::string("bin/") + name, "#!/bin/sh\nenv >" + home + "/asked\nexit 1\n");
+    chmod(file.c_str(), 0700);
+    told(fetch);
+    EXPECT_FALSE(contains(asked(), "s3cret")) << name << asked();
+    EXPECT_TRUE(contains(asked(), "MSI_SECRET=of-azure")) << "Cloud Shell's az needs it";
+  }
+  for (const char* name : kOthers) unsetenv(name);
+  unsetenv("MSI_SECRET");
+}
+
 TEST_F(AzureTools, AnOldAzureCliTellsItsOwnClocksTime) {
   set("TZ", "EST5EDT");
   tzset();
@@ -164,6 +182,11 @@ TEST_F(AzureTools, WhatAzAdvisesIsPassedOn) {
             "ABSENT az ended with exit status 1; is somebody logged in? Run az login");
   EXPECT_EQ(said("az login --tenant t; curl evil"),
             "ABSENT az ended with exit status 1; is somebody logged in? Run az login");
+  EXPECT_EQ(said("az login --scope s3cret-that-is-no-scope"),
+            "ABSENT az ended with exit status 1; is somebody logged in? Run az login");
+  EXPECT_EQ(said("Run: az login --tenant \"11111111-2222-3333-4444-555555555555\" --allow-no-subscriptions."),
+            "ABSENT az ended with exit status 1; is somebody logged in? Run az login --tenant "
+            "11111111-2222-3333-4444-555555555555 --allow-no-subscriptions");
 }
 
 /// A tool that complains without end is not made to wait for a reader, and costs no memory.
@@ -195,7 +218,8 @@ TEST_F(AzureTools, AnAnswerMayComeInPieces) {
 
 TEST_F(AzureTools, NothingStrangeBecomesPartOfACommand) {
   tool("az", "{}");
-  for (const char* tenant : {"t;reboot", "t'x", "t x", "$(x)", "-u", "a/b"}) {
+  for (const char* tenant :
+       {"t;reboot", "t'x", "t\"x", "t x", "t\nx", "$(x)", "`x`", "t|x", "t&x", "t>x", "-u", "a/b"}) {
     setting("tenant_id", tenant);
     EXPECT_TRUE(contains(told(fetch_azure_cli), "has a character that none has")) << tenant;
   }

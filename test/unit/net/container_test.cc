@@ -56,6 +56,17 @@ TEST_F(Container, TheTokenIsSentAsItIsAndTheFileWins) {
   EXPECT_TRUE(heard_.empty());
   write("token", std::string("s3cret\0x", 8));
   EXPECT_TRUE(contains(from(kGood), "auth token value is not a legal header value"));
+  write("token", "");
+  EXPECT_TRUE(contains(from(kGood), "/token is empty; is it just being renewed?"));
+  write("token", std::string(1 << 20, 'x'));
+  EXPECT_TRUE(contains(from(kGood), "larger than 65536 bytes"));
+  EXPECT_TRUE(heard_.empty());
+  setting("authorization_token_file", "");
+  for (const char* evil : {"s3cret\r\nX-Evil: 1", "s3cret\n", "s3cret\r"}) {
+    setting("authorization_token", evil);
+    EXPECT_TRUE(contains(from(kGood), "auth token value is not a legal header value")) << evil;
+  }
+  EXPECT_TRUE(heard_.empty());
   setting("authorization_token_file", home + "/missing");
   EXPECT_TRUE(contains(from(kGood), "No such file"));
 }
@@ -76,6 +87,76 @@ TEST_F(Container, OnlyAgentsAreAsked) {
       << "only the agent's own address";
   setting("relative_uri", ".evil.example/");
   EXPECT_TRUE(contains(told(fetch_container), "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"));
+}
+
+/// Spellings of loopback are what libcurl makes of them, and so is everything else.
+TEST_F(Container, AnAddressIsJudgedHoweverItIsWritten) {
+  HttpServer agent([](const Heard&) { return kGood; });
+  HttpServer v6([](const Heard&) { return kGood; }, "::1");
+  for (const char* host : {"127.0.0.1", "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "127.000.0.1",
+                           "localhost", "LOCALHOST"}) {
+    setting("full_uri", std::string("http://") + host + ":" + std::to_string(agent.port()) + "/");
+    EXPECT_EQ(told(fetch_container), "OK ASIA1") << host;
+  }
+  for (const char* host : {"[::1]", "[0:0:0:0:0:0:0:1]"}) {
+    setting("full_uri", std::string("http://") + host + ":" + std::to_string(v6.port()) + "/");
+    EXPECT_EQ(told(fetch_container), "OK ASIA1") << host;
+  }
+  const size_t asked = agent.count() + v6.count();
+  for (const char* host : {"10.0.0.1",
+                           "192.168.0.1",
+                           "0.0.0.0",
+                           "126.255.255.255",
+                           "128.0.0.1",
+                           "169.254.169.254",
+                           "0xa9fea9fe",
+                           "2852039166",
+                           "0251.0376.0251.0376",
+                           "169.254.170.3",
+                           "evil.example",
+                           "127.0.0.1.evil.example",
+                           "localhost.evil.example",
+                           "localhost.",
+                           "127.0.0.1.",
+                           "[::ffff:127.0.0.1]",
+                           "[::ffff:169.254.169.254]",
+                           "[::]",
+                           "[fe80::1]",
+                           "[fd00:ec2::254]",
+                           "[fd00:ec2::24]"}) {
+    setting("full_uri", std::string("http://") + host + ":" + std::to_string(agent.port()) + "/");
+    EXPECT_TRUE(contains(told(fetch_container), "unsupported host '")) << host << ": " << told(fetch_container);
+  }
+  for (const char* authority : {"user@127.0.0.1@evil.example", "127.0.0.1@evil.example", "127.0.0.1:80@evil.example",
+                                "evil.example@127.0.0.1", "127.0.0.1 .evil.example", "evil.example\\@127.0.0.1"}) {
+    setting("full_uri", std::string("http://") + authority + "/");
+    const std::string said = told(fetch_container);
+    EXPECT_TRUE(contains(said, "no usable URL") || contains(said, "unsupported host '")) << said;
+  }
+  EXPECT_EQ(agent.count() + v6.count(), asked);
+}
+
+/// The life of the keys, in every way that a service may write it; a token signed with them ends with them.
+TEST_F(Container, TheEndOfTheKeysInEverySpelling) {
+  const auto expires = [&](const std::string& text) {
+    HttpServer agent([&](const Heard&) { return Reply{200, test::keys_document("Token", text)}; });
+    setting("full_uri", agent.url());
+    const auto found = ask(fetch_container);
+    return found ? std::to_string(found->expires) : found.error().text;
+  };
+  EXPECT_EQ(expires("2099-01-15T12:34:56Z"), "4072163696");
+  EXPECT_EQ(expires("2099-01-15T14:34:56+02:00"), "4072163696") << "no UTC";
+  EXPECT_EQ(expires("2099-01-15T12:34:56.999Z"), "4072163696");
+  EXPECT_EQ(expires("9999-12-31T23:59:59Z"), "253402300799");
+  EXPECT_EQ(expires("2098-12-31T23:59:60Z"), "4070908800") << "a leap second";
+  const int64_t soon = clock_.now() + 30;
+  EXPECT_EQ(expires(instant_text(soon)), std::to_string(soon)) << "used while it lives";
+  for (const char* none :
+       {"", "soon", "4072163696", "2099-01-15", "2099-02-30T00:00:00Z", "2099-01-15T12:34:56+25:00"}) {
+    const std::string said = expires(none);
+    EXPECT_TRUE(contains(said, "no ISO 8601 time") || contains(said, "has no Expiration")) << said;
+  }
+  EXPECT_TRUE(contains(expires("1999-01-15T12:34:56Z"), "still expired"));
 }
 
 TEST_F(Container, LocalhostIsAsked) {

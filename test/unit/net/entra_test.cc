@@ -11,15 +11,18 @@
 #include <openssl/x509.h>
 #include <sys/fsuid.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <regex>
 #include <set>
+#include <thread>
 
 #include "base/percent.h"
 #include "net/digest.h"
 #include "net/json.h"
+#include "net/token_file.h"
 #include "source_fixture.h"
 
 namespace pqmint {
@@ -363,6 +366,9 @@ TEST_F(Entra, LifeAndSoftWindow) {
            Row{R"("x":1)", 1, 1},                // used once, never kept
            Row{R"("expires_in":-100)", 1, 1},    // never 0, which means for ever
            Row{R"("expires_in":"soon")", 1, 1},  //
+           Row{R"("expires_in":1e99)", 1, 1},    // no number to reckon with
+           Row{R"("expires_in":"1e99")", 1, 1},  //
+           Row{R"("expires_in":null)", 1, 1},    //
            Row{R"("expires_in":9223372036854775807)", 315360000, 157680000},
        }) {
     SCOPED_TRACE(row.life);
@@ -396,8 +402,23 @@ TEST_F(Entra, WhatHoldsNoTokenIsAnError) {
   EXPECT_TRUE(contains(told_after({{200, "<html>log in</html>", {{"Content-Type", "text/html"}}}}),
                        "holds no access token (status 200, text/html, 19 bytes)"));
   EXPECT_TRUE(contains(told_after({{200, R"({"access_token":7,"expires_in":3599})"}}), "holds no access token"));
+  EXPECT_TRUE(contains(told_after({{200, R"({"access_token":"","expires_in":3599})"}}), "holds no access token"));
   EXPECT_TRUE(contains(told_after({{200, R"(["access_token"])"}}), "holds no access token"));
   EXPECT_TRUE(contains(told_after({{200, R"({"access_token":"a","access_token":"b"})"}}), "holds no access token"));
+}
+
+// Any other type wants a proof of its owner with each use, and a server would take it for a wrong password.
+TEST_F(Entra, OnlyABearersTokenIsOne) {
+  const auto of_type = [&](const std::string& type) {
+    return told_after({{200, R"({"access_token":"a.b.c","expires_in":3599)" + type + "}"}});
+  };
+  for (const char* type : {R"(,"token_type":"Bearer")", R"(,"token_type":"bearer")", R"(,"token_type":"BEARER")", ""}) {
+    EXPECT_EQ(of_type(type), "OK ") << type;
+  }
+  for (const char* type : {R"(,"token_type":"pop")", R"(,"token_type":"Bearer ")", R"(,"token_type":"")",
+                           R"(,"token_type":null)", R"(,"token_type":["Bearer"])"}) {
+    EXPECT_TRUE(contains(of_type(type), "needs a proof with each use")) << type;
+  }
 }
 
 TEST_F(Entra, OnlyWhatCanBeAPasswordIsAToken) {
@@ -408,10 +429,12 @@ TEST_F(Entra, OnlyWhatCanBeAPasswordIsAToken) {
   EXPECT_TRUE(ask(fetch_client_secret).error().text.find("a:b") == std::string::npos);
   EXPECT_TRUE(entra_token("AZaz09._~+/=-", 1, 1));
   EXPECT_FALSE(entra_token("", 1, 1));
-  EXPECT_TRUE(entra_token(std::string(65535, 'a'), 1, 1));
-  const auto found = entra_token(std::string(65536, 'a'), 1, 1);
+  EXPECT_EQ(entra_token(std::string(20'000, 'a'), 1, 1)->token.size(), 20'000u);
+  // The server's own limit, as in src/net/command.cc.
+  EXPECT_TRUE(entra_token(std::string(65530, 'a'), 1, 1));
+  const auto found = entra_token(std::string(65531, 'a'), 1, 1);
   ASSERT_FALSE(found);
-  EXPECT_TRUE(contains(found.error().text, "(65536 bytes)"));
+  EXPECT_TRUE(contains(found.error().text, "(65531 bytes)"));
   // A letter of the host's locale is none of a token.
   setlocale(LC_CTYPE, "de_DE.ISO-8859-1");
   EXPECT_FALSE(entra_token("a\xE9z", 1, 1));
@@ -608,6 +631,33 @@ TEST_F(Entra, OverHttpsWithAnAuthorityOfItsOwn) {
   EXPECT_EQ(entra.count(), 1u);
 }
 
+// The password of a proxy stands in HTTPS_PROXY, and libcurl's own messages may repeat all of that.
+TEST_F(Entra, AProxyThatRefusesIsToldWithoutItsPassword) {
+  HttpServer proxy([](const Heard& heard) {
+    return heard.method == "CONNECT" ? Reply{407, "s3cret", {{"Proxy-Authenticate", "Basic realm=\"s3cret\""}}}
+                                     : Reply();
+  });
+  const std::string port = std::to_string(proxy.port());
+  setting("authority", "https://login.invalid");
+  for (const std::string& url :
+       {"http://user:s3cret-of-proxy@127.0.0.1:" + port, "user:s3cret-of-proxy@127.0.0.1:" + port}) {
+    set("HTTPS_PROXY", url);
+    const size_t before = proxy.count();
+    const std::string said = told(fetch_client_secret, milliseconds(300));
+    EXPECT_TRUE(contains(said, "407")) << said;
+    EXPECT_TRUE(contains(said, "check the network, HTTPS_PROXY")) << said;
+    ASSERT_GT(proxy.count(), before);
+    EXPECT_EQ(last_of(proxy).target, "login.invalid:443") << "a tunnel, in which the authority is verified";
+  }
+  for (const char* url :
+       {"http://user:s3cret@[bad", "http://user:s3cret@127.0.0.1:port", "gopher://user:s3cret@127.0.0.1:1",
+        "http://user:s3cret@127.0.0.1:1:2", "http://user:s3 cret@127.0.0.1", "http://u:s3cret@"}) {
+    set("HTTPS_PROXY", url);
+    EXPECT_TRUE(contains(told(fetch_client_secret, milliseconds(300)), "HTTPS_PROXY")) << url;
+  }
+  unsetenv("HTTPS_PROXY");
+}
+
 TEST_F(Entra, GoesThroughTheProxyOfTheEnvironment) {
   set("http_proxy", server_.url());
   setting("authority", "http://login.invalid");
@@ -728,6 +778,32 @@ TEST_F(Entra, TheFederatedTokenIsReadEachTime) {
   write("token", "rotated.assertion.two");
   EXPECT_EQ(told(fetch_workload_identity), "OK ann@contoso.com");
   EXPECT_EQ(form_of(last().body)["client_assertion"], "rotated.assertion.two");
+  // As the kubelet does it: the link to the folder is turned to another one, while readers come and go.
+  for (const char* folder : {"/1", "/2"}) {
+    std::filesystem::create_directory(home + folder);
+    write(std::string(folder) + "/token", std::string("token.of.folder") + folder + std::string(3000, folder[1]));
+  }
+  std::filesystem::create_directory_symlink("1", home + "/..data");
+  std::filesystem::create_symlink("..data/token", home + "/projected");
+  std::atomic<bool> is_over = false;
+  std::thread kubelet([&] {
+    for (int i = 0; !is_over; ++i) {
+      std::filesystem::create_directory_symlink(i % 2 == 0 ? "2" : "1", home + "/..new");
+      std::filesystem::rename(home + "/..new", home + "/..data");
+    }
+  });
+  std::map<std::string, int> seen;
+  for (int i = 0; i < 2000; ++i) {
+    const auto token = read_token_file(home + "/projected", 64 * 1024);
+    ++seen[token ? std::string(token->reveal()) : token.error().text];
+  }
+  is_over = true;
+  kubelet.join();
+  for (const auto& [token, count] : seen) {
+    EXPECT_TRUE(token == "token.of.folder/1" + std::string(3000, '1') ||
+                token == "token.of.folder/2" + std::string(3000, '2'))
+        << token;
+  }
 }
 
 TEST_F(Entra, FederatedTokenFilesThatAreNone) {
@@ -742,6 +818,7 @@ TEST_F(Entra, FederatedTokenFilesThatAreNone) {
   EXPECT_TRUE(contains(said_of(write("token", "")), "is empty"));
   EXPECT_TRUE(contains(said_of(write("token", " \n")), "is empty"));
   EXPECT_TRUE(contains(said_of(write("token", std::string(64 * 1024 + 1, 'a'))), "larger than"));
+  EXPECT_TRUE(contains(said_of(write("token", std::string(2 << 20, 'a'))), "larger than"));
   EXPECT_TRUE(contains(said_of(home), "Is a directory"));
   chmod(write("token", jwt("{}")).c_str(), 0);
   setfsuid(65534);  // root may read everything

@@ -95,6 +95,12 @@ TEST_F(Http, InPiecesIsWhole) {
   const HttpOutcome outcome = get(server.url());
   ASSERT_TRUE(outcome) << outcome.why;
   EXPECT_EQ(outcome.response.body.size(), 500u);
+  HttpServer chunks(always({200, std::string(500, 'x'), {}, Manner::kChunked}));
+  EXPECT_EQ(get(chunks.url()).response.body.size(), 500u) << "of one byte each";
+  Reply short_length = {200, std::string(500, 'x')};
+  short_length.length = 10;
+  HttpServer lying(always(short_length));
+  EXPECT_EQ(get(lying.url()).response.body.size(), 10u) << "what comes after it is none of the answer";
 }
 
 TEST_F(Http, EachFaultHasItsName) {
@@ -104,6 +110,8 @@ TEST_F(Http, EachFaultHasItsName) {
   };
   EXPECT_EQ(fault(Manner::kTruncated), HttpFault::kBroken);
   EXPECT_EQ(fault(Manner::kDropped), HttpFault::kBroken);
+  EXPECT_EQ(fault(Manner::kReset), HttpFault::kBroken);
+  EXPECT_EQ(fault(Manner::kChunkless), HttpFault::kBroken);
   EXPECT_EQ(fault(Manner::kNotHttp), HttpFault::kBroken);
   EXPECT_EQ(fault(Manner::kSilent), HttpFault::kTimeout);
   EXPECT_EQ(get("http://127.0.0.1:" + std::to_string(closed_port())).fault, HttpFault::kConnect);
@@ -117,9 +125,84 @@ TEST_F(Http, EachFaultHasItsName) {
 
 TEST_F(Http, NoRedirectIsFollowed) {
   HttpServer other(always({}));
-  HttpServer server(always({302, "", {{"Location", other.url() + "/"}}}));
-  EXPECT_EQ(get(server.url()).response.status, 302);
+  const std::string port = std::to_string(other.port());
+  for (const int status : {301, 302, 303, 307, 308}) {
+    for (const std::string& location :
+         {other.url() + "/", "http://localhost:" + port, "https://127.0.0.1:" + port, "//127.0.0.1:" + port,
+          std::string("file:///etc/passwd"), std::string("ftp://127.0.0.1/"), std::string("/again")}) {
+      HttpServer server(always({status, "body", {{"Location", location}}}));
+      HttpRequest request;
+      request.url = server.url();
+      request.add_header("Authorization", "s3cret");
+      request.add_header("X-aws-ec2-metadata-token", "s3cret");  // which libcurl itself would hand on
+      const HttpOutcome outcome = send(request);
+      EXPECT_EQ(outcome.response.status, status) << location;
+      EXPECT_EQ(outcome.response.body.reveal(), "body") << location;
+      EXPECT_EQ(server.count(), 1u) << location;
+    }
+  }
   EXPECT_EQ(other.count(), 0u);
+}
+
+TEST_F(Http, AHeaderWithALineEndIsNotSent) {
+  HttpServer server(always({}));
+  for (const std::string& value :
+       {std::string("a\r\nX-Evil: 1"), std::string("a\nb"), std::string("a\r"), std::string("a\0b", 3)}) {
+    HttpRequest request;
+    request.url = server.url();
+    request.add_header("X-Secret", value);
+    const HttpOutcome outcome = send(request);
+    EXPECT_EQ(outcome.fault, HttpFault::kNotSent);
+    EXPECT_EQ(outcome.why, "what would be sent as X-Secret holds a line end");
+  }
+  EXPECT_EQ(server.count(), 0u);
+}
+
+/// Nobody accepts the call, and once the queue is full the kernel does not answer either: as a firewall that drops what
+/// it does not like.
+TEST_F(Http, AnAddressThatSwallowsPacketsCostsTheDeadline) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 0), 0);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  std::vector<int> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    static_cast<void>(connect(callers.back(), reinterpret_cast<sockaddr*>(&address), size));
+  }
+  const std::string url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  const auto before = std::chrono::steady_clock::now();
+  const HttpOutcome outcome = get(url, milliseconds(400));
+  EXPECT_EQ(outcome.fault, HttpFault::kTimeout) << outcome.why;
+  EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(20'000));
+  for (const int caller : callers) close(caller);
+  close(listener);
+}
+
+/// What is packed is not unpacked, and what has no end is not kept.
+TEST_F(Http, NoAnswerTakesMoreMemoryThanItsLimit) {
+  const std::string file = home + "/bomb.gz";
+  ASSERT_EQ(std::system(("head -c 50000000 /dev/zero | gzip -9 >" + file).c_str()), 0);
+  std::ifstream in(file, std::ios::binary);
+  const std::string bomb{std::istreambuf_iterator<char>(in), {}};
+  ASSERT_GT(bomb.size(), 10'000u);
+  HttpServer packed(always({200, bomb, {{"Content-Encoding", "gzip"}}}));
+  HttpServer endless(always({200, "", {}, Manner::kEndless}));
+  Reply promise = {200, "{}"};
+  promise.length = 4'000'000'000;
+  HttpServer promised(always(promise));
+  get(packed.url());  // what libcurl and the server need once
+  const size_t grown = test::peak_growth([&] {
+    const HttpOutcome outcome = get(packed.url());
+    EXPECT_EQ(outcome.response.body.reveal(), bomb);
+    EXPECT_EQ(get(endless.url()).fault, HttpFault::kTooLarge);
+    EXPECT_FALSE(get(promised.url()));
+  });
+  EXPECT_LT(grown, 30u << 20) << "50 MB were in it";
 }
 
 TEST_F(Http, TheAddressThatIsDialledMayBeRefused) {
@@ -179,6 +262,25 @@ TEST_F(Http, TriesAgainWhatMayPass) {
   }
 }
 
+// AWS's services are asked as the CLI asks: it does not look at what they wish, but waits a little and tries twice
+// more.
+TEST_F(Http, AWishToBeLeftAloneHoldsNobodyUp) {
+  for (const int status : {429, 500, 503}) {
+    for (const char* wish : {"3600", "-1", "soon", "99999999999999999999", "Thu, 01 Jan 2099 00:00:00 GMT"}) {
+      HttpServer server(always({status, "", {{"Retry-After", wish}}}));
+      const auto make = [&] {
+        HttpRequest request;
+        request.url = server.url();
+        return request;
+      };
+      const auto before = std::chrono::steady_clock::now();
+      EXPECT_EQ(exchange_with_retries(make, 3, Deadline::in(milliseconds(100)), clock_).response.status, status);
+      EXPECT_LE(server.count(), 3u) << wish;
+      EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(10'000)) << wish;
+    }
+  }
+}
+
 TEST_F(Http, NeverMoreThanItsAttemptsOrItsTime) {
   int made = 0;
   HttpServer server(always({503, ""}));
@@ -232,8 +334,34 @@ TEST_F(Http, TlsIsVerified) {
   EXPECT_EQ(outcome.response.body.reveal(), "safe");
   request.url = "https://127.0.0.1:" + port;
   EXPECT_EQ(send(request).fault, HttpFault::kTls) << "the certificate is another name's";
-  request.ca_bundle = home + "/missing.pem";
-  EXPECT_EQ(send(request).fault, HttpFault::kTls);
+  request.url = "https://localhost:" + port;
+  // What is no bundle is no reason to do without.
+  for (const std::string& bundle :
+       {home + "/missing.pem", write("empty.pem", ""), write("text.pem", "no certificate"), home + "/key.pem", home}) {
+    request.ca_bundle = bundle;
+    EXPECT_EQ(send(request).fault, HttpFault::kTls) << bundle;
+  }
+  EXPECT_EQ(server.count(), 1u);
+}
+
+TEST_F(Http, ACertificateThatHasExpiredIsNone) {
+  // Signed by its own authority, for yesterday.
+  const std::string make = "cd " + home + R"( && exec 2>/dev/null
+    ec='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+    openssl req -x509 $ec -days 2 -subj /CN=ca -keyout ca.key -out ca.pem
+    openssl req $ec -subj /CN=localhost -keyout key.pem -out csr.pem
+    echo subjectAltName=DNS:localhost >ext
+    mkdir demoCA demoCA/newcerts && touch demoCA/index.txt && echo 01 >demoCA/serial
+    openssl ca -batch -config /usr/lib/ssl/openssl.cnf -policy policy_anything -notext -cert ca.pem -keyfile ca.key       -in csr.pem -out cert.pem -extfile ext -startdate 20200101000000Z -enddate 20200102000000Z)";
+  ASSERT_EQ(std::system(make.c_str()), 0);
+  HttpServer server(always({200, "safe"}), "127.0.0.1", 0, home + "/cert.pem", home + "/key.pem");
+  HttpRequest request;
+  request.url = "https://localhost:" + std::to_string(server.port());
+  request.ca_bundle = home + "/ca.pem";
+  const HttpOutcome outcome = send(request);
+  EXPECT_EQ(outcome.fault, HttpFault::kTls);
+  EXPECT_TRUE(contains(outcome.why, "expired")) << outcome.why;
+  EXPECT_EQ(server.count(), 0u);
 }
 
 TEST_F(Http, TheHostsSignalsStayItsOwn) {
@@ -300,6 +428,17 @@ TEST(JsonDocument, OnlyOneWholeObject) {
   }
   EXPECT_FALSE(parse_json_object(std::string(100'000, '[')));
   EXPECT_FALSE(parse_json_object("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}"));
+}
+
+TEST(JsonDocument, AKeyIsOneWordOfPrintableCharacters) {
+  const auto object = parse_json_object(
+      R"({"good":"AKIA/+=~!","nul":"a\u0000b","line":"a\nb","blank":"a b","letter":"\u00e9","number":7,"empty":"",)"
+      "\"bytes\":\"\xFF\"}");
+  ASSERT_TRUE(object);
+  EXPECT_EQ(key_in(*object, "good"), "AKIA/+=~!");
+  for (const char* none : {"nul", "line", "blank", "letter", "number", "empty", "bytes", "missing"}) {
+    EXPECT_EQ(key_in(*object, none), "") << none;
+  }
 }
 
 TEST(JsonDocument, WrongTypesAreMissing) {

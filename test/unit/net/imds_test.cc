@@ -88,6 +88,7 @@ TEST_F(Imds, VersionOneOnlyForThoseWhoAskForIt) {
     token_ = {status, ""};
     EXPECT_TRUE(contains(told(fetch_imds), "ABSENT unable to retrieve token for use in IMDSv2 call")) << status;
   }
+  EXPECT_EQ(server_.count(), 3u) << "nothing is asked without a token";
   setting("v1_allowed", "true");
   EXPECT_EQ(told(fetch_imds), "OK ASIA1");
   EXPECT_FALSE(server_.heard().back().headers.contains("x-aws-ec2-metadata-token"));

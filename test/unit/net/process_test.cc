@@ -266,6 +266,31 @@ TEST(Child, ManyAtTheSameTime) {
   EXPECT_EQ(good, 16);
 }
 
+TEST(Child, WhatIsEndedLeavesNoZombieAndNoDescriptor) {
+  const auto open_files = [] {
+    const auto all = std::filesystem::directory_iterator("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  sh("true");
+  const auto before = open_files();
+  EXPECT_EQ(sh("trap '' TERM HUP INT; sleep 30 & sleep 30", milliseconds(200)).fault, Fault::kTimeout);
+  EXPECT_EQ(sh("exec >&- 2>&-; sleep 30", milliseconds(200)).fault, Fault::kTimeout);
+  EXPECT_EQ(sh("yes").fault, Fault::kTooMuch);
+  EXPECT_EQ(sh("sleep 2 & kill -9 $$").status, 128 + 9);
+  EXPECT_EQ(run_child({"no-such-program"}, {}, Folder::kRoot, Deadline::in(milliseconds(5000))).fault,
+            Fault::kNotFound);
+  EXPECT_EQ(open_files(), before);
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG | __WALL), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Child, MayBeKeptFromAVariable) {
+  setenv("OTHER", "s3cret", 1);
+  EXPECT_EQ(std::string(sh("echo \"$OTHER|${OTHER-none}\"", milliseconds(5000), {"OTHER"}).output.reveal()), "|none\n");
+  EXPECT_EQ(out_of("echo $OTHER"), "s3cret\n");
+  unsetenv("OTHER");
+}
+
 // --- credential_process
 
 class Process : public test::SourceTest {
@@ -302,6 +327,35 @@ TEST_F(Process, BadDocuments) {
   EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", "soon")), "no ISO 8601 time"));
   EXPECT_TRUE(contains(printing(R"({"Version":1,"AccessKeyId":"a","SecretAccessKey":"s","Expiration":1600000000})"),
                        "no ISO 8601 time"));
+  // On which machine's clock? Neither botocore nor Go takes it.
+  for (const char* local : {"2099-01-15T12:34:56", "2099-01-15 12:34:56", "2099-01-15T12:34:56.5"}) {
+    EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", local)), "an Expiration without a zone"))
+        << local;
+  }
+  for (const char* zone :
+       {"2099-01-15T12:34:56Z", "2099-01-15T12:34:56+00:00", "2099-01-15T11:34:56-0100", "2099-01-15T12:34:56UTC"}) {
+    EXPECT_EQ(printing(test::keys_document("SessionToken", zone)), "OK ASIA1") << zone;
+    EXPECT_EQ(ask(fetch_process)->expires, 4072163696) << zone;
+  }
+  const std::string start = R"({"Version":1,"AccessKeyId":"a","SecretAccessKey":"s")";
+  for (const std::string& none :
+       {start + R"(,"AccessKeyId":"b"})", start + ",\"x\":" + std::string(10'000, '[') + std::string(10'000, ']') + "}",
+        start + "} " + start + "}", "[" + start + "}]", start + ",}", start, "// c\n" + start + "}"}) {
+    EXPECT_TRUE(contains(printing(none), "did not print one JSON object")) << none.substr(0, 80);
+  }
+  for (const char* key : {R"("a\u0000b")", R"("a\nb")", "\"a\xFF\"", R"("\u00e9")", "7", "null", "[]", R"("")"}) {
+    EXPECT_TRUE(contains(printing(std::string(R"({"Version":1,"SecretAccessKey":"s","AccessKeyId":)") + key + "}"),
+                         "missing required key in response: 'AccessKeyId'"))
+        << key;
+    EXPECT_TRUE(contains(printing(std::string(R"({"Version":1,"AccessKeyId":"a","SecretAccessKey":)") + key + "}"),
+                         "missing required key in response: 'SecretAccessKey'"))
+        << key;
+  }
+  for (const char* token : {R"("s3cret\u0000b")", R"("s3cret\nb")", "7", "[]", "{}"}) {
+    EXPECT_TRUE(contains(printing(start + ",\"SessionToken\":" + token + "}"), "gave a SessionToken that is none"))
+        << token;
+  }
+  for (const char* token : {"null", R"("")"}) EXPECT_EQ(printing(start + ",\"SessionToken\":" + token + "}"), "OK a");
   EXPECT_EQ(printing(R"({"Version":1,"AccessKeyId":"a","SecretAccessKey":"s","Expiration":null})"), "OK a");
   EXPECT_TRUE(contains(printing(test::keys_document("SessionToken", "2020-01-15T12:34:56Z")), "still expired"));
 }
@@ -327,6 +381,64 @@ TEST_F(Process, FaultsNameTheProgramAndNotItsArguments) {
   EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
   setting("command", "a | b");
   EXPECT_TRUE(contains(told(fetch_process), "sh -c '...'"));
+}
+
+TEST_F(Process, EveryWayToFail) {
+  const auto running = [&](const std::string& script, milliseconds time = milliseconds(5000)) {
+    setting("command", "sh " + write("script", "echo s3cret >&2\n" + script) + " s3cret-argument");
+    setting("profile", "p");
+    return told(fetch_process, time);
+  };
+  EXPECT_TRUE(contains(running("exit 1"), "ended with exit status 1; run it by hand"));
+  EXPECT_TRUE(contains(running("echo s3cret; kill -KILL $$"), "was killed by signal 9"));
+  EXPECT_TRUE(contains(running("kill -SEGV $$"), "was killed by signal 11"));
+  EXPECT_TRUE(contains(running("exit 0"), "did not print one JSON object, but 0 bytes of something else"));
+  EXPECT_TRUE(contains(running("echo"), "but 1 bytes"));
+  EXPECT_TRUE(
+      contains(running("trap '' TERM HUP INT\nsleep 30 &\nsleep 30", milliseconds(200)), "was not done in time"));
+  EXPECT_TRUE(contains(running("exec >&-; sleep 30", milliseconds(200)), "was not done in time"));
+  setting("command", write("text", "no program") + " s3cret");
+  EXPECT_TRUE(contains(told(fetch_process), "is not a program that may be executed"));
+  setting("command", home + " s3cret");
+  EXPECT_TRUE(contains(told(fetch_process), "is not a program that may be executed"));
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "no child, and no zombie";
+}
+
+TEST_F(Process, NoOutputTakesMoreMemoryThanItsLimit) {
+  setting("profile", "p");
+  for (const char* command : {"head -c 100000000 /dev/zero", "yes"}) {
+    setting("command", command);
+    EXPECT_LT(test::peak_growth([&] { EXPECT_TRUE(contains(told(fetch_process), "more than 1 MiB")); }), 30u << 20);
+  }
+}
+
+/// Words are split, and nothing in them means anything: the canary is not made.
+TEST_F(Process, NoShellLooksAtTheCommand) {
+  const std::string canary = home + "/canary", seen = home + "/seen";
+  const std::string program =
+      write("program", "#!/bin/sh\nfor a; do printf '[%s]' \"$a\"; done >" + seen +
+                           "\necho '{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\"}'\n");
+  chmod(program.c_str(), 0755);
+  const auto words = [&](const std::string& arguments) {
+    std::filesystem::remove(seen);
+    setting("command", program + " " + arguments);
+    const std::string said = told(fetch_process);
+    EXPECT_FALSE(std::filesystem::exists(canary)) << arguments;
+    std::ifstream file(seen);
+    return said == "OK A" ? std::string(std::istreambuf_iterator<char>(file), {}) : said;
+  };
+  EXPECT_EQ(words("'a b' \"c d\" e\\ f ''"), "[a b][c d][e f][]");
+  EXPECT_EQ(words("'; touch " + canary + "'"), "[; touch " + canary + "]");
+  EXPECT_EQ(words("'$(touch " + canary + ")' '`touch " + canary + "`'"),
+            "[$(touch " + canary + ")][`touch " + canary + "`]");
+  EXPECT_EQ(words("'a\n touch " + canary + "'"), "[a\n touch " + canary + "]");
+  EXPECT_EQ(words("'$HOME' '~' '*' '&& touch " + canary + "'"), "[$HOME][~][*][&& touch " + canary + "]");
+  for (const std::string& shell : {"; touch " + canary, "$(touch " + canary + ")", "`touch " + canary + "`",
+                                   "&& touch " + canary, "| touch " + canary, "> " + canary,
+                                   "\"$(touch " + canary + ")\"", "\"`touch " + canary + "`\"", "& touch " + canary}) {
+    const std::string said = words(shell);
+    EXPECT_TRUE(contains(said, "sh -c '...'") || said.starts_with("[")) << shell << ": " << said;
+  }
 }
 
 // As botocore does: a path in the command may be a relative one.
