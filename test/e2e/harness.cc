@@ -3,6 +3,7 @@
 
 #include "harness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -157,6 +158,27 @@ class NothingShowsASecret : public ::testing::Environment {
   std::map<std::string, size_t> searched_;
 };
 const ::testing::Environment* const g_secrets = ::testing::AddGlobalTestEnvironment(&NothingShowsASecret::get());
+
+/// libfaketime 0.9 makes two files in /dev/shm for each process. One that is killed leaves them there, and another that
+/// gets its number later ends with "sem_open: File exists".
+class NothingStaysInSharedMemory : public ::testing::Environment {
+ public:
+  void SetUp() override { sweep(); }
+  void TearDown() override { sweep(); }
+
+ private:
+  static void sweep() {
+    std::error_code ignored;
+    for (const auto& each : fs::directory_iterator("/dev/shm", ignored)) {
+      const std::string name = each.path().filename().string();
+      if (name.find("faketime_s") == std::string::npos) continue;
+      const pid_t owner = std::atoi(name.c_str() + name.rfind('_') + 1);
+      if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH) fs::remove(each.path(), ignored);
+    }
+  }
+};
+const ::testing::Environment* const g_shared_memory =
+    ::testing::AddGlobalTestEnvironment(new NothingStaysInSharedMemory);
 
 }  // namespace
 
