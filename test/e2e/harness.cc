@@ -68,18 +68,21 @@ struct Pipe {
 };
 
 /// PQMINT_TEST_PRELOAD is a sanitizer's runtime. It must be there before the first module that needs it, in whatever
-/// program loads that; initdb and PostgreSQL would take minutes with it.
+/// program loads that; initdb and PostgreSQL would take minutes with it. libfaketime hangs beside it.
 void add_runtime(const std::string& program, std::vector<std::string>& variables) {
   const char* runtime = std::getenv("PQMINT_TEST_PRELOAD");
   if (!runtime || program == source("test/server/pqmint-testserver")) return;
   constexpr std::string_view kPreload = "LD_PRELOAD=";
-  const auto is_preload = [&](const std::string& variable) { return variable.rfind(kPreload, 0) == 0; };
-  const auto found = std::find_if(variables.begin(), variables.end(), is_preload);
-  if (found == variables.end()) {
-    variables.push_back(std::string(kPreload) + runtime);
-  } else {
-    found->insert(kPreload.size(), std::string(runtime) + ":");
+  constexpr std::string_view kFaketime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+  std::string list = std::string(runtime) + ":" + built("test/e2e/libbeside_sanitizers.so");
+  for (std::string& variable : variables) {
+    if (variable.rfind(kPreload, 0) != 0) continue;
+    list += ":" + variable.substr(kPreload.size());
+    if (const size_t at = list.find(kFaketime); at != std::string::npos) list.erase(at, kFaketime.size());
+    variable = std::string(kPreload) + list;
+    return;
   }
+  variables.push_back(std::string(kPreload) + list);
 }
 
 pid_t start(const std::vector<std::string>& argv, const Environment& environment, int in, int out, int err) {
@@ -227,7 +230,7 @@ void allow_argument(const std::string& word) {
 
 Environment::Environment() : home_(make_folder()) {
   // The build's own sanitizer settings pass; all else is the test's.
-  for (const char* name : {"TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+  for (const char* name : {"TMPDIR", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) set(name, value);
   }
   const std::string log = NothingShowsASecret::log_in(home_);
