@@ -23,8 +23,10 @@ inline Glyph first_glyph(const char* text, size_t size) {
   const unsigned lead = byte(0);
   if (lead < 0xa0) return {1, lead < ' ' || lead >= 0x7f};
   if (lead >= 0xc2 && lead <= 0xdf && follows(1)) return {2, lead == 0xc2 && byte(1) < 0xa0};
-  if (lead >= 0xe0 && lead <= 0xef && follows(1, lead == 0xe0 ? 0xa0 : 0x80) && follows(2)) return {3, false};
-  if (lead >= 0xf0 && lead <= 0xf4 && follows(1, lead == 0xf0 ? 0x90 : 0x80) && follows(2) && follows(3))
+  if (lead >= 0xe0 && lead <= 0xef && follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf) && follows(2))
+    return {3, false};
+  if (lead >= 0xf0 && lead <= 0xf4 && follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf) &&
+      follows(2) && follows(3))
     return {4, false};
   return {1, false};
 }

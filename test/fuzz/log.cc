@@ -45,6 +45,36 @@ std::pair<std::string, std::string> take_field(std::string_view& rest) {
   return {key, value};
 }
 
+/// The length of the character that `text` begins with, by its code point; 0 if its bytes are none.
+size_t character(std::string_view text, uint32_t& point) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const size_t length = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
+  if (length == 0 || text.size() < length) return 0;
+  point = length == 1 ? lead : lead & (0x7fu >> length);
+  for (size_t i = 1; i < length; ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if ((byte & 0xc0) != 0x80) return 0;
+    point = point << 6 | (byte & 0x3f);
+  }
+  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool is_surrogate = point >= 0xd800 && point < 0xe000;
+  return point < kLeast[length] || point > 0x10ffff || is_surrogate ? 0 : length;
+}
+
+/// Control characters of ASCII and of ISO 6429's second set, and bytes that a terminal may take for these, became "?".
+std::string tamed(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    uint32_t point = static_cast<unsigned char>(text.front());
+    const size_t length = std::max<size_t>(character(text, point), 1);
+    if (length == 1) point = static_cast<unsigned char>(text.front());
+    const bool is_control = point < 0x20 || (point >= 0x7f && point < 0xa0);
+    out += is_control ? "?" : text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
 }  // namespace
 
 void log(std::string_view input) {
@@ -79,8 +109,7 @@ void log(std::string_view input) {
   PROMISE(take_field(rest) == std::pair(std::string("event"), std::string("fuzzed")), text);
   for (size_t i = 0; i < values.size(); ++i) {
     if (values[i].empty()) continue;
-    for (char& c : values[i]) c = static_cast<unsigned char>(c) < ' ' || c == '\x7f' ? '?' : c;
-    PROMISE(take_field(rest) == std::pair(std::string(kKeys[i]), values[i]), text);
+    PROMISE(take_field(rest) == std::pair(std::string(kKeys[i]), tamed(values[i])), text);
   }
   PROMISE(rest.empty(), text);
 }
