@@ -275,7 +275,10 @@ std::string_view HttpResponse::header(std::string_view name) const {
 }
 
 std::string HttpResponse::description() const {
-  const std::string_view type = header("content-type");
+  // Of the type only what may be one (RFC 9110, 8.3.1 and 5.6.2): anything else there is the service's secret or ours.
+  constexpr std::string_view kToken = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz/";
+  const std::string_view all = header("content-type");
+  const std::string_view type = all.substr(0, all.find_first_not_of(kToken));
   return "status " + std::to_string(status) + ", " + (type.empty() ? "no content type" : shown(type, 60)) + ", " +
          std::to_string(body.size()) + " bytes";
 }

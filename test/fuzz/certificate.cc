@@ -45,7 +45,8 @@ void certificate(std::string_view input) {
   if (!found) {
     PROMISE(heard.empty(), found.error().text);
     promise_sentence(found.error().text);
-    PROMISE(password.size() < 12 || !has(found.error().text, password), found.error().text);
+    // libFuzzer tries words of the error's own, too.
+    PROMISE(!has(password, "made-up") || !has(found.error().text, password), found.error().text);
     return;
   }
   PROMISE(found->token.reveal() == "made.up.token", heard);
