@@ -363,10 +363,12 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   if (!request.pinned_thumbprint.empty()) {
     set(CURLOPT_SSL_VERIFYHOST, 0L);  // the certificate is known by itself, whatever name it has
   }
-  const bool can_set_up =
-      curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_FUNCTION, set_up_tls) == CURLE_OK &&
-      curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request)) == CURLE_OK;
-  good = good && (can_set_up || request.pinned_thumbprint.empty());
+  CURLcode context = curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_FUNCTION, set_up_tls);
+  if (context == CURLE_OK) {
+    context = curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request));
+  }
+  // To wipe OpenSSL's buffers is a wish; to look for the one certificate is not.
+  if (obstacle == CURLE_OK && !request.pinned_thumbprint.empty()) obstacle = context;
   if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
   if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
   if (obstacle == CURLE_OUT_OF_MEMORY) return failed(HttpFault::kShortage, "memory is out");

@@ -79,8 +79,8 @@ Result<Document> refreshed(const Json::Value& old, const Query& query, const Dea
   Secret sent;
   const auto make = [&] {
     HttpRequest request = aws_post(query.settings, url, body);
-    const auto fresh = proof();
-    sent = fresh ? fresh->clone() : Secret();
+    auto fresh = proof();
+    sent = fresh ? std::move(*fresh) : Secret();
     request.add_header("DPoP", sent.reveal());
     return request;
   };

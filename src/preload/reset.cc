@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/libpq_integer.h"
 #include "base/log.h"
 #include "preload/connection.h"
 #include "preload/message.h"
@@ -22,7 +23,7 @@ namespace pqmint {
 namespace {
 
 // libpq's own floor: a timeout of 1 s could expire at once (PQconnectPoll counts in whole seconds).
-constexpr long kLeastTimeout = 2;
+constexpr int kLeastTimeout = 2;
 
 // The PGconn closed, and our sentence its error: shutting the socket makes libpq find the end of the stream and drop
 // the connection; PQencryptPasswordConn quotes an unknown algorithm in the error buffer without a word to the server.
@@ -96,7 +97,8 @@ long seconds_now() {
 void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
   const Libpq& libpq = *known.libpq;
   const char* setting = known.target.option("connect_timeout");
-  long timeout = setting ? strtol(setting, nullptr, 10) : 0;
+  int timeout = 0;
+  if (setting) libpq_integer(setting, timeout);
   if (timeout > 0 && timeout < kLeastTimeout) timeout = kLeastTimeout;
 
   bool room = put_token(known, conn, answer);

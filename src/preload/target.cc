@@ -11,6 +11,8 @@
 
 #include <utility>
 
+#include "base/libpq_integer.h"
+
 namespace pqmint {
 namespace {
 
@@ -238,10 +240,8 @@ bool Target::user_is_given(const Libpq& libpq, const Call& call) const {
 
 bool Target::has_bad_port() const {
   for (size_t i = 0; i < host_count_; ++i) {
-    char* end;
-    const long port = strtol(hosts_[i].port, &end, 10);
-    // Blanks around a number are allowed, as libpq allows them.
-    if (end == hosts_[i].port || end[strspn(end, " \t\n\v\f\r")] != '\0' || port < 1 || port > 65535) return true;
+    int port;
+    if (!libpq_integer(hosts_[i].port, port) || port < 1 || port > 65535) return true;
   }
   return false;
 }

@@ -4,14 +4,33 @@
 #include "net/http.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cstdarg>
 #include <thread>
 
 #include "../support.h"
 #include "http_server.h"
 #include "net/json.h"
+
+namespace {
+bool g_hands_out_tls_context = true;
+}
+
+// Stands before libcurl's own: one that is built on another TLS library than OpenSSL does not know this option.
+#undef curl_easy_setopt
+extern "C" CURLcode curl_easy_setopt(CURL* handle, CURLoption option, ...) {
+  std::va_list values;
+  va_start(values, option);
+  void* const value = va_arg(values, void*);
+  va_end(values);
+  if (option == CURLOPT_SSL_CTX_FUNCTION && !g_hands_out_tls_context) return CURLE_NOT_BUILT_IN;
+  static const auto real = reinterpret_cast<CURLcode (*)(CURL*, CURLoption, ...)>(dlsym(RTLD_NEXT, "curl_easy_setopt"));
+  return real(handle, option, value);
+}
 
 namespace pqmint {
 namespace {
@@ -342,6 +361,15 @@ TEST_F(Http, TlsIsVerified) {
     EXPECT_EQ(send(request).fault, HttpFault::kTls) << bundle;
   }
   EXPECT_EQ(server.count(), 1u);
+  // Who cannot look for the one certificate that it must be asks nobody; who need not, does.
+  request.ca_bundle = home + "/cert.pem";
+  g_hands_out_tls_context = false;
+  EXPECT_TRUE(send(request));
+  request.pinned_thumbprint = std::string(40, '0');
+  EXPECT_EQ(send(request).fault, HttpFault::kBroken);
+  g_hands_out_tls_context = true;
+  EXPECT_EQ(send(request).fault, HttpFault::kTls);
+  EXPECT_EQ(server.count(), 2u);
 }
 
 TEST_F(Http, ACertificateThatHasExpiredIsNone) {
