@@ -10,45 +10,16 @@
 #include <filesystem>
 #include <sstream>
 
+#include "fake_aws.h"
 #include "harness.h"
-#include "http_server.h"
 
 namespace pqmint::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-// What the judge knows under a temporary key.
-constexpr char kId[] = "ASIAIOSFODNN7EXAMPLE";
-constexpr char kSecret[] = "tempSecretTempSecretTempSecretTempSecret";
-constexpr char kToken[] = "FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars==";
-
 void expect_contains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in: " << text;
-}
-
-std::string utc(long ahead) {
-  const time_t then = time(nullptr) + ahead;
-  tm parts = {};
-  char out[32];
-  strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&then, &parts));
-  return out;
-}
-
-Reply assumed_role(long life = 3600) {
-  return {200,
-          "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>"
-          "<AccessKeyId>" +
-              std::string(kId) + "</AccessKeyId><SecretAccessKey>" + kSecret + "</SecretAccessKey><SessionToken>" +
-              kToken + "</SessionToken><Expiration>" + utc(life) +
-              "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
-          {{"Content-Type", "text/xml"}}};
-}
-
-/// The document that containers, metadata services and processes answer with.
-std::string document(const std::string& token_key, long life = 3600) {
-  return "{\"Code\":\"Success\",\"Version\":1,\"AccessKeyId\":\"" + std::string(kId) + "\",\"SecretAccessKey\":\"" +
-         kSecret + "\",\"" + token_key + "\":\"" + kToken + "\",\"Expiration\":\"" + utc(life) + "\"}";
 }
 
 std::string sha1(const std::string& text) {
@@ -138,8 +109,8 @@ TEST_F(AwsSources, ARoleOnTopOfARole) {
   EXPECT_EQ(log_in("passfile=pqmint:rds?profile=app&role_arn=arn:aws:iam::210987654321:role/Top"), "OK");
   ASSERT_EQ(sts.count(), 2u);
   expect_contains(sts.heard()[1].body, "210987654321%3Arole%2FTop");
-  expect_contains(sts.heard()[1].headers.at("authorization"), std::string("Credential=") + kId);
-  EXPECT_EQ(sts.heard()[1].headers.at("x-amz-security-token"), kToken);
+  expect_contains(sts.heard()[1].headers.at("authorization"), std::string("Credential=") + kRoleKeyId);
+  EXPECT_EQ(sts.heard()[1].headers.at("x-amz-security-token"), kRoleSessionToken);
 }
 
 TEST_F(AwsSources, ARefusedRoleIsNotFallenThrough) {
@@ -178,9 +149,7 @@ TEST_F(AwsSources, IdentityCenter) {
     if (heard.target == "/token") {
       return Reply{200, R"({"accessToken":"second","expiresIn":28800,"refreshToken":"rotated","tokenType":"Bearer"})"};
     }
-    return Reply{200, "{\"roleCredentials\":{\"accessKeyId\":\"" + std::string(kId) + "\",\"secretAccessKey\":\"" +
-                          kSecret + "\",\"sessionToken\":\"" + kToken +
-                          "\",\"expiration\":" + std::to_string((time(nullptr) + 3600) * 1000) + "}}"};
+    return role_credentials();
   });
   config(
       "[default]\nsso_session = corp\nsso_account_id = 012345678901\nsso_role_name = Admin\n"
@@ -212,8 +181,9 @@ TEST_F(AwsSources, ALoginSession) {
   const std::string cache = environment_.home() + "/.aws/login/cache";
   fs::create_directories(cache);
   write_file(cache + "/" + sha256(session) + ".json",
-             "{\"accessToken\":{\"accessKeyId\":\"" + std::string(kId) + "\",\"secretAccessKey\":\"" + kSecret +
-                 "\",\"sessionToken\":\"" + kToken + "\",\"accountId\":\"123456789012\",\"expiresAt\":\"" + utc(840) +
+             "{\"accessToken\":{\"accessKeyId\":\"" + std::string(kRoleKeyId) + "\",\"secretAccessKey\":\"" +
+                 kRoleSecretKey + "\",\"sessionToken\":\"" + kRoleSessionToken +
+                 "\",\"accountId\":\"123456789012\",\"expiresAt\":\"" + utc(840) +
                  "\"},\"tokenType\":\"aws_sigv4\",\"clientId\":\"arn:aws:signin:::devtools/same-device\","
                  "\"refreshToken\":\"r\",\"idToken\":\"i\",\"dpopKey\":\"-----BEGIN EC PRIVATE KEY-----\"}");
   EXPECT_EQ(log_in(), "OK");
@@ -222,7 +192,7 @@ TEST_F(AwsSources, ALoginSession) {
 
 TEST_F(AwsSources, AProcess) {
   write_file(environment_.home() + "/keys",
-             "#!/bin/sh\n[ -z \"$LD_PRELOAD\" ] || exit 9\necho '" + document("SessionToken") + "'\n", 0700);
+             "#!/bin/sh\n[ -z \"$LD_PRELOAD\" ] || exit 9\necho '" + keys_document("SessionToken") + "'\n", 0700);
   config("[default]\ncredential_process = " + environment_.home() + "/keys --for 'a b'\n");
   EXPECT_EQ(log_in(), "OK");
   EXPECT_EQ(check()["credential"]["source"].asString(), "process");
@@ -233,7 +203,7 @@ TEST_F(AwsSources, AProcess) {
 }
 
 TEST_F(AwsSources, AContainer) {
-  HttpServer agent([](const Heard&) { return Reply{200, document("Token")}; });
+  HttpServer agent([](const Heard&) { return Reply{200, keys_document("Token")}; });
   write_file(environment_.home() + "/token", "agent-token");
   environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.url() + "/v1/credentials")
       .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", environment_.home() + "/token");
@@ -250,7 +220,7 @@ Reply metadata(const Heard& heard) {
   if (heard.method == "PUT") return {200, "imds-token"};
   if (heard.headers.find("x-aws-ec2-metadata-token") == heard.headers.end()) return {401, ""};
   if (heard.target == "/latest/meta-data/iam/security-credentials/") return {200, "my-role"};
-  if (heard.target == "/latest/meta-data/iam/security-credentials/my-role") return {200, document("Token")};
+  if (heard.target == "/latest/meta-data/iam/security-credentials/my-role") return {200, keys_document("Token")};
   if (heard.target == "/latest/meta-data/placement/region") return {200, "us-east-1"};
   return {404, ""};
 }
@@ -298,11 +268,7 @@ TEST_F(AwsSources, AWrongClockIsCorrected) {
   server_.clock("+3600");
   HttpServer sts([](const Heard&) {
     Reply reply = assumed_role(7200);
-    const time_t then = time(nullptr) + 3600;
-    tm parts = {};
-    char date[64];
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &parts));
-    reply.headers["Date"] = date;
+    reply.headers["Date"] = http_date(3600);
     return reply;
   });
   environment_.keys();
@@ -320,8 +286,8 @@ TEST_F(AwsSources, RefusedKeysFromMemoryAreFetchedAnewOnce) {
   HttpServer sts([&](const Heard&) {
     Reply reply = assumed_role();
     if (++count == 2) {  // keys that the judge does not know
-      const size_t at = reply.body.find(kId);
-      reply.body.replace(at, std::string(kId).size(), "ASIAREVOKEDREVOKED00");
+      const size_t at = reply.body.find(kRoleKeyId);
+      reply.body.replace(at, std::string(kRoleKeyId).size(), "ASIAREVOKEDREVOKED00");
     }
     return reply;
   });

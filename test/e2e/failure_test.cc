@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "fake_aws.h"
 #include "harness.h"
 
 namespace pqmint::test {
@@ -115,7 +116,7 @@ TEST_F(Failure, ARefusalIsExplainedToWhoPolls) {
 
 // What is at hand to find the cause: lives, ages, and the tunnel that signs for its own port.
 TEST_F(Failure, ARefusalIsExplainedWithWhatIsKnown) {
-  environment_.set("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE")
+  environment_.set("AWS_ACCESS_KEY_ID", kRoleKeyId)
       .set("AWS_SECRET_ACCESS_KEY", "not-the-secret")
       .set("AWS_SESSION_TOKEN", "session")
       .set("AWS_CREDENTIAL_EXPIRATION", "2099-01-01T00:00:00Z");

@@ -2,8 +2,8 @@
 // The life of a connection past its first token. The server's clock is moved; nobody sleeps.
 #include <gtest/gtest.h>
 
+#include "fake_aws.h"
 #include "harness.h"
-#include "http_server.h"
 
 namespace pqmint::test {
 namespace {
@@ -76,9 +76,9 @@ TEST_F(Lifecycle, ResetStartAndPollAfterExpiry) {
 TEST_F(Lifecycle, ResetWithALongerTokenThanTheFirst) {
   Client client(environment_);
   ASSERT_EQ(client.say({"connectdb", good_}), "OK");
-  client.say({"setenv", "AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"});
-  client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "tempSecretTempSecretTempSecretTempSecret"});
-  client.say({"setenv", "AWS_SESSION_TOKEN", "FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars=="});
+  client.say({"setenv", "AWS_ACCESS_KEY_ID", kRoleKeyId});
+  client.say({"setenv", "AWS_SECRET_ACCESS_KEY", kRoleSecretKey});
+  client.say({"setenv", "AWS_SESSION_TOKEN", kRoleSessionToken});
   half_an_hour_later();
   EXPECT_EQ(client.say({"reset"}), "OK");
   expect_contains(client.say({"pass"}), "X-Amz-Security-Token=");

@@ -15,9 +15,9 @@
 #include <filesystem>
 #include <sstream>
 
+#include "fake_aws.h"
 #include "fake_entra.h"
 #include "harness.h"
-#include "http_server.h"
 
 namespace pqmint::test {
 namespace {
@@ -27,9 +27,6 @@ namespace fs = std::filesystem;
 // What the judge knows.
 constexpr char kEnvironmentsSecret[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 constexpr char kProfilesSecret[] = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY";
-constexpr char kRolesSecret[] = "tempSecretTempSecretTempSecretTempSecret";
-constexpr char kRolesToken[] = "FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars==";
-constexpr char kRolesKeyId[] = "ASIAIOSFODNN7EXAMPLE";
 
 constexpr char kWebIdentity[] =
     "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2V4YW1wbGUifQ.bWFkZS11cC1zaWduYXR1cmUtb2YtYS13ZWItaWRlbnRpdHk";
@@ -127,13 +124,6 @@ std::string hex_digest(const char* algorithm, const std::string& text) {
   return out;
 }
 
-/// An instant so many seconds from now, as the CLI writes it.
-std::string utc(long seconds) {
-  const time_t then = time(nullptr) + seconds;
-  char text[32];
-  return {text, strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime(&then))};
-}
-
 /// A connection and its end, in a program whose freed memory is looked into.
 class Watched {
  public:
@@ -223,26 +213,12 @@ class InMemory : public ::testing::Test {
     EXPECT_EQ(client.ours(), "");
     for (const auto& [what, count] : unwiped) {
       std::printf("given back unwiped: %s, %zu times\n", what.c_str(), count);
-      const bool is_of_an_answer = what.find(Watched::shown(kRolesSecret)) != what.npos;
+      const bool is_of_an_answer = what.find(Watched::shown(kRoleSecretKey)) != what.npos;
       if (is_of_an_answer) {
         EXPECT_EQ(what.substr(0, 10) + ", " + std::to_string(count), "libjsoncpp, 1") << what;
       }
       EXPECT_FALSE(what.starts_with("libssl") || what.starts_with("libcrypto")) << what;
     }
-  }
-
-  Reply role() const {
-    return {200,
-            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>" + std::string(kRolesKeyId) +
-                "</AccessKeyId><SecretAccessKey>" + kRolesSecret + "</SecretAccessKey><SessionToken>" + kRolesToken +
-                "</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>"
-                "</AssumeRoleResponse>",
-            {{"Content-Type", "text/xml"}}};
-  }
-  std::string document() const {
-    return "{\"Version\":1,\"Code\":\"Success\",\"AccessKeyId\":\"" + std::string(kRolesKeyId) +
-           "\",\"SecretAccessKey\":\"" + kRolesSecret + "\",\"SessionToken\":\"" + kRolesToken + "\",\"Token\":\"" +
-           kRolesToken + "\",\"Expiration\":\"2099-01-01T00:00:00Z\"}";
   }
 
   Server& server_ = Server::get();
@@ -275,9 +251,9 @@ TEST_F(InMemory, NoTokenOfOursRemains) {
 
 // The new token is shorter, so without a wipe the end of the old one, with its signature, would stay behind it.
 TEST_F(InMemory, AResetLeavesTheOldTokenNowhere) {
-  environment_.set("AWS_ACCESS_KEY_ID", kRolesKeyId)
-      .set("AWS_SECRET_ACCESS_KEY", kRolesSecret)
-      .set("AWS_SESSION_TOKEN", kRolesToken);
+  environment_.set("AWS_ACCESS_KEY_ID", kRoleKeyId)
+      .set("AWS_SECRET_ACCESS_KEY", kRoleSecretKey)
+      .set("AWS_SESSION_TOKEN", kRoleSessionToken);
   Watched client(environment_, {});
   ASSERT_EQ(client.say({"connectdb", good_}), "OK");
   const std::string first = client.memory().signature();
@@ -320,46 +296,46 @@ TEST_F(InMemory, KeysOfAProfileAreKeptOnce) {
 
 // One copy is core's memory of what was fetched, which is there so that STS is not asked for each connection.
 TEST_F(InMemory, KeysOfARoleAreKeptOnce) {
-  HttpServer sts([this](const Heard&) { return role(); });
+  HttpServer sts([](const Heard&) { return assumed_role(); });
   environment_.keys().set("AWS_ENDPOINT_URL_STS", sts.url());
-  expect_held_of_rds({{kRolesSecret, 1}, {kRolesToken, 1}, {kEnvironmentsSecret, 1}},
+  expect_held_of_rds({{kRoleSecretKey, 1}, {kRoleSessionToken, 1}, {kEnvironmentsSecret, 1}},
                      "passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/App");
 }
 
 TEST_F(InMemory, KeysOfAWebIdentityAreKeptOnce) {
-  HttpServer sts([this](const Heard&) { return role(); });
+  HttpServer sts([](const Heard&) { return assumed_role(); });
   write_file(environment_.home() + "/identity", kWebIdentity);
   environment_.set("AWS_ENDPOINT_URL_STS", sts.url())
       .set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/App")
       .set("AWS_WEB_IDENTITY_TOKEN_FILE", environment_.home() + "/identity")
       .set("AWS_REGION", "eu-west-1");
-  expect_held_of_rds({{kRolesSecret, 1}, {kRolesToken, 1}, {kWebIdentity, 0}});
+  expect_held_of_rds({{kRoleSecretKey, 1}, {kRoleSessionToken, 1}, {kWebIdentity, 0}});
 }
 
 TEST_F(InMemory, KeysOfAContainerAreKeptOnce) {
-  HttpServer agent([this](const Heard&) { return Reply{200, document()}; });
+  HttpServer agent([](const Heard&) { return Reply{200, keys_document("Token")}; });
   environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.url() + "/keys")
       .set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "agent-token-agent-token");
-  expect_held_of_rds({{kRolesSecret, 1}, {kRolesToken, 1}, {"agent-token-agent-token", 1}});
+  expect_held_of_rds({{kRoleSecretKey, 1}, {kRoleSessionToken, 1}, {"agent-token-agent-token", 1}});
 }
 
 TEST_F(InMemory, KeysOfAMachineAreKeptOnce) {
   constexpr char kTokenOfImds[] = "AQAEAtokenOfTheMetadataService==";
   HttpServer imds([&](const Heard& heard) {
     if (heard.method == "PUT") return Reply{200, kTokenOfImds};
-    return heard.target.ends_with("/") ? Reply{200, "App"} : Reply{200, document()};
+    return heard.target.ends_with("/") ? Reply{200, "App"} : Reply{200, keys_document("Token")};
   });
   environment_.unset("AWS_EC2_METADATA_DISABLED").set("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url());
-  expect_held_of_rds({{kRolesSecret, 1}, {kRolesToken, 1}, {kTokenOfImds, 0}});
+  expect_held_of_rds({{kRoleSecretKey, 1}, {kRoleSessionToken, 1}, {kTokenOfImds, 0}});
 }
 
 // The program is started with the host's whole environment.
 TEST_F(InMemory, KeysOfAProcessAreKeptOnce) {
   const std::string tool = environment_.home() + "/keys";
-  write_file(tool, "#!/bin/sh\necho '" + document() + "'\n", 0700);
+  write_file(tool, "#!/bin/sh\necho '" + keys_document("SessionToken") + "'\n", 0700);
   write_file(environment_.home() + "/.aws/config", "[default]\ncredential_process = " + tool + "\n");
   environment_.set("SOME_SECRET", "a-secret-of-something-else");
-  expect_held_of_rds({{kRolesSecret, 1}, {kRolesToken, 1}, {"a-secret-of-something-else", 1}});
+  expect_held_of_rds({{kRoleSecretKey, 1}, {kRoleSessionToken, 1}, {"a-secret-of-something-else", 1}});
 }
 
 TEST_F(InMemory, ATokenOfACommandIsNotKept) {
@@ -381,9 +357,7 @@ TEST_F(InMemory, ALoginOfIdentityCenterIsNotKept) {
       return Reply{200,
                    "{\"accessToken\":\"" + second + "\",\"expiresIn\":28800,\"refreshToken\":\"" + rotated + "\"}"};
     }
-    return Reply{200, "{\"roleCredentials\":{\"accessKeyId\":\"" + std::string(kRolesKeyId) +
-                          "\",\"secretAccessKey\":\"" + kRolesSecret + "\",\"sessionToken\":\"" + kRolesToken +
-                          "\",\"expiration\":" + std::to_string((time(nullptr) + 3600) * 1000) + "}}"};
+    return role_credentials();
   });
   write_file(environment_.home() + "/.aws/config",
              "[default]\nsso_session = corp\nsso_account_id = 012345678901\nsso_role_name = Admin\n"
@@ -399,8 +373,8 @@ TEST_F(InMemory, ALoginOfIdentityCenterIsNotKept) {
           "secret-of-sso\",\"registrationExpiresAt\":\"" +
           utc(864000) + "\",\"refreshToken\":\"made-up-first-refresh-token\"}");
   environment_.set("AWS_ENDPOINT_URL_SSO", sso.url()).set("AWS_ENDPOINT_URL_SSO_OIDC", sso.url());
-  expect_held_of_rds({{kRolesSecret, 1},
-                      {kRolesToken, 1},
+  expect_held_of_rds({{kRoleSecretKey, 1},
+                      {kRoleSessionToken, 1},
                       {second, 0},
                       {rotated, 0},
                       {"made-up-first-access-token", 0},
@@ -420,8 +394,8 @@ TEST_F(InMemory, ALoginSessionIsNotKept) {
   const std::string line_of_key = pem.substr(pem.find('\n') + 1, 64);
 
   HttpServer signin([&](const Heard&) {
-    return Reply{200, "{\"accessToken\":{\"accessKeyId\":\"" + std::string(kRolesKeyId) + "\",\"secretAccessKey\":\"" +
-                          kRolesSecret + "\",\"sessionToken\":\"" + kRolesToken +
+    return Reply{200, "{\"accessToken\":{\"accessKeyId\":\"" + std::string(kRoleKeyId) + "\",\"secretAccessKey\":\"" +
+                          kRoleSecretKey + "\",\"sessionToken\":\"" + kRoleSessionToken +
                           "\"},\"expiresIn\":900,\"refreshToken\":\"made-up-rotated-refresh-token\"}"};
   });
   const std::string session = "arn:aws:sts::123456789012:assumed-role/Dev/me";
@@ -435,8 +409,8 @@ TEST_F(InMemory, ALoginSessionIsNotKept) {
                  "\"},\"clientId\":\"c\",\"refreshToken\":\"made-up-first-refresh-token\",\"dpopKey\":\"" + escaped +
                  "\"}");
   environment_.set("AWS_ENDPOINT_URL_SIGNIN", signin.url());
-  expect_held_of_rds({{kRolesSecret, 1},
-                      {kRolesToken, 1},
+  expect_held_of_rds({{kRoleSecretKey, 1},
+                      {kRoleSessionToken, 1},
                       {kProfilesSecret, 0},
                       {"made-up-session-token-of-a-login", 0},
                       {"made-up-first-refresh-token", 0},

@@ -5,33 +5,17 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "http_server.h"
+#include "fake_aws.h"
 
 namespace {
 
 using pqmint::test::Heard;
 using pqmint::test::HttpServer;
 using pqmint::test::Reply;
-
-constexpr int kLife = 3600;  // seconds
-
-std::string assumed_role() {
-  const time_t then = time(nullptr) + kLife;
-  tm parts = {};
-  char expiration[32];
-  strftime(expiration, sizeof expiration, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&then, &parts));
-  return std::string(
-             "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>"
-             "<AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>"
-             "<SecretAccessKey>tempSecretTempSecretTempSecretTempSecret</SecretAccessKey>"
-             "<SessionToken>FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars==</SessionToken><Expiration>") +
-         expiration + "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
-}
 
 }  // namespace
 
@@ -41,9 +25,7 @@ int main(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     const std::chrono::milliseconds delay(std::atoi(argv[i]));
     const auto answer = [delay](const Heard&) {
-      Reply reply;
-      reply.body = assumed_role();
-      reply.headers = {{"Content-Type", "text/xml"}};
+      Reply reply = pqmint::test::assumed_role();
       reply.delay = delay;
       return reply;
     };

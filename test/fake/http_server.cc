@@ -133,13 +133,7 @@ void answer(Stream& stream, const Reply& reply) {
   }
   std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " As told\r\n";
   for (const auto& [name, value] : reply.headers) head += name + ": " + value + "\r\n";
-  if (!reply.headers.contains("Date")) {
-    char date[64];
-    const time_t now = time(nullptr);
-    tm parts = {};
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
-    head += std::string("Date: ") + date + "\r\n";
-  }
+  if (!reply.headers.contains("Date")) head += "Date: " + http_date(0) + "\r\n";
   if (reply.manner == Manner::kChunked || reply.manner == Manner::kChunkless) {
     head += "Transfer-Encoding: chunked\r\n";
   } else if (reply.manner != Manner::kEndless) {
@@ -179,6 +173,13 @@ void answer(Stream& stream, const Reply& reply) {
 }
 
 }  // namespace
+
+std::string http_date(long seconds) {
+  const time_t when = time(nullptr) + seconds;
+  tm parts = {};
+  char out[64];
+  return {out, strftime(out, sizeof out, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&when, &parts))};
+}
 
 HttpServer::HttpServer(Handler handler, const std::string& address, int port, const std::string& certificate,
                        const std::string& key)

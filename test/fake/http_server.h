@@ -17,6 +17,9 @@ struct ssl_ctx_st;
 
 namespace pqmint::test {
 
+/// The time in so many seconds, as the header Date has it.
+std::string http_date(long seconds);
+
 /// One request as it came.
 struct Heard {
   std::string method;

@@ -16,44 +16,17 @@
 #include <sstream>
 
 #include "../e2e/harness.h"
+#include "fake_aws.h"
 #include "fake_entra.h"
-#include "http_server.h"
 #include "injector.h"
 
 namespace pqmint::test {
 namespace {
 
-// What the judge knows under a temporary key.
-constexpr char kId[] = "ASIAIOSFODNN7EXAMPLE";
-constexpr char kSecret[] = "tempSecretTempSecretTempSecretTempSecret";
-constexpr char kToken[] = "FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars==";
-
-// What else may not be shown: of the fakes' answers and of the user's files.
+// What may not be shown but the keys: of the fakes' answers and of the user's files.
 constexpr char kBearer[] = "header.payload.signature", kPassed[] = "s3cret-of-a-service";
+constexpr long kDay = 86'400;  // seconds: longer than any run
 constexpr char kAzure[] = "orders.postgres.database.azure.com";
-
-std::string tomorrow() {
-  const time_t then = time(nullptr) + 86'400;
-  char out[32];
-  tm parts = {};
-  strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&then, &parts));
-  return out;
-}
-
-/// What containers, metadata services and processes answer with.
-std::string document(const std::string& name_of_token) {
-  return "{\"Code\":\"Success\",\"Version\":1,\"AccessKeyId\":\"" + std::string(kId) + "\",\"SecretAccessKey\":\"" +
-         kSecret + "\",\"" + name_of_token + "\":\"" + kToken + "\",\"Expiration\":\"" + tomorrow() + "\"}";
-}
-
-Reply assumed_role(const Heard&) {
-  return {200,
-          "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>" + std::string(kId) +
-              "</AccessKeyId><SecretAccessKey>" + kSecret + "</SecretAccessKey><SessionToken>" + kToken +
-              "</SessionToken><Expiration>" + tomorrow() +
-              "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
-          {{"Content-Type", "text/xml"}}};
-}
 
 std::string sha1(const std::string& text) {
   unsigned char digest[20];
@@ -99,8 +72,8 @@ class Fault : public ::testing::Test {
     const Outcome outcome = run(argv, environment_, "", is_whole_ ? 3600 : 280);
     EXPECT_EQ(outcome.status, 0);
     EXPECT_EQ(outcome.err, "");
-    for (const char* secret : {"X-Amz-", "wJalrXUtnFEMI", "je7MtGbClwBF", kSecret, "FwoGZXIv", kBearer, kPassed, "eyJ",
-                               "not-a-token", "/proc/self/fd/", "pppp"}) {
+    for (const char* secret : {"X-Amz-", "wJalrXUtnFEMI", "je7MtGbClwBF", kRoleSecretKey, "FwoGZXIv", kBearer, kPassed,
+                               "eyJ", "not-a-token", "/proc/self/fd/", "pppp"}) {
       EXPECT_FALSE(has(outcome.out, secret)) << secret;
     }
     return outcome.out;
@@ -253,13 +226,13 @@ TEST_F(Fault, KeysOfAProfile) {
 }
 
 TEST_F(Fault, KeysOfAProcess) {
-  write_file(environment_.home() + "/keys", "#!/bin/sh\necho '" + document("SessionToken") + "'\n", 0700);
+  write_file(environment_.home() + "/keys", "#!/bin/sh\necho '" + keys_document("SessionToken", kDay) + "'\n", 0700);
   config("[default]\ncredential_process = " + environment_.home() + "/keys\n");
   torture({.executes = true});
 }
 
 TEST_F(Fault, KeysOfARole) {
-  HttpServer sts(assumed_role);
+  HttpServer sts([](const Heard&) { return assumed_role(kDay); });
   environment_.set("AWS_ENDPOINT_URL", sts.url()).set("AWS_PROFILE", "app");
   config(
       "[profile app]\nrole_arn = arn:aws:iam::123456789012:role/App\nsource_profile = base\nregion = eu-west-1\n"
@@ -269,7 +242,7 @@ TEST_F(Fault, KeysOfARole) {
 }
 
 TEST_F(Fault, KeysOfAWebIdentity) {
-  HttpServer sts(assumed_role);
+  HttpServer sts([](const Heard&) { return assumed_role(kDay); });
   write_file(environment_.home() + "/jwt", std::string(kBearer) + "\n");
   environment_.set("AWS_WEB_IDENTITY_TOKEN_FILE", environment_.home() + "/jwt")
       .set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/Pod")
@@ -286,9 +259,7 @@ TEST_F(Fault, KeysOfIdentityCenter) {
       return Reply{200, std::string(R"({"accessToken":")") + kBearer + R"(","expiresIn":60,"refreshToken":")" +
                             kPassed + R"(","tokenType":"Bearer"})"};
     }
-    return Reply{200, "{\"roleCredentials\":{\"accessKeyId\":\"" + std::string(kId) + "\",\"secretAccessKey\":\"" +
-                          kSecret + "\",\"sessionToken\":\"" + kToken +
-                          "\",\"expiration\":" + std::to_string((time(nullptr) + 86'400) * 1000) + "}}"};
+    return role_credentials(kDay);
   });
   config(
       "[default]\nsso_session = corp\nsso_account_id = 012345678901\nsso_role_name = Admin\nmax_attempts = 1\n"
@@ -298,7 +269,7 @@ TEST_F(Fault, KeysOfIdentityCenter) {
   write_file(cache + "/" + sha1("corp") + ".json",
              R"({"startUrl":"https://corp.awsapps.com/start","region":"eu-west-1","accessToken":")" +
                  std::string(kBearer) + R"(","expiresAt":"2020-01-15T12:34:56Z","clientId":"id","clientSecret":")" +
-                 kPassed + R"(","registrationExpiresAt":")" + tomorrow() + R"(","refreshToken":")" + kPassed + R"("})");
+                 kPassed + R"(","registrationExpiresAt":")" + utc(kDay) + R"(","refreshToken":")" + kPassed + R"("})");
   environment_.set("AWS_ENDPOINT_URL", sso.url());
   torture({});
   const auto files = std::filesystem::directory_iterator(cache);
@@ -307,7 +278,7 @@ TEST_F(Fault, KeysOfIdentityCenter) {
 
 TEST_F(Fault, KeysOfAContainer) {
   HttpServer agent([](const Heard& heard) {
-    return heard.headers.at("authorization") == kPassed ? Reply{200, document("Token")} : Reply{401, "{}"};
+    return heard.headers.at("authorization") == kPassed ? Reply{200, keys_document("Token", kDay)} : Reply{401, "{}"};
   });
   write_file(environment_.home() + "/token", kPassed);
   environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.url() + "/v1/credentials")
@@ -320,7 +291,7 @@ TEST_F(Fault, KeysOfAContainer) {
 TEST_F(Fault, KeysOfTheInstance) {
   HttpServer metadata([](const Heard& heard) {
     if (heard.method == "PUT") return Reply{200, kBearer};
-    if (heard.target.ends_with("/my-role")) return Reply{200, document("Token")};
+    if (heard.target.ends_with("/my-role")) return Reply{200, keys_document("Token", kDay)};
     return Reply{200, "my-role"};
   });
   environment_.set("AWS_EC2_METADATA_DISABLED", "false").set("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url());
@@ -442,7 +413,7 @@ TEST_F(Fault, AnybodysMemory) {
 }
 
 TEST_F(Fault, AnybodysMemoryWhileKeysAreFetched) {
-  HttpServer sts(assumed_role);
+  HttpServer sts([](const Heard&) { return assumed_role(kDay); });
   environment_.set("AWS_ENDPOINT_URL", sts.url()).set("AWS_PROFILE", "app").set("AWS_MAX_ATTEMPTS", "1");
   config("[profile app]\nrole_arn = arn:aws:iam::123456789012:role/App\nsource_profile = base\n[profile base]\n" +
          std::string(kProfile));

@@ -6,10 +6,7 @@
 
 #include "net/dpop.h"
 
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-
+#include "../es256.h"
 #include "net/digest.h"
 #include "net/json.h"
 #include "net/openssl.h"
@@ -19,35 +16,9 @@
 namespace pqmint::fuzz {
 namespace {
 
-const unsigned char* bytes_of(const std::string& text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-
-bool verifies(const Json::Value& key, std::string_view text, const std::string& signature) {
-  std::string point = "\x04" + base64url_decode(text_in(key, "x")) + base64url_decode(text_in(key, "y"));
-  char group[] = "P-256";
-  OSSL_PARAM parameters[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()),
-      OSSL_PARAM_construct_end(),
-  };
-  EVP_PKEY* made = nullptr;
-  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr);
-  EVP_PKEY_fromdata_init(context);
-  const bool is_key = EVP_PKEY_fromdata(context, &made, EVP_PKEY_PUBLIC_KEY, parameters) == 1;
-  EVP_PKEY_CTX_free(context);
-  const Owned<EVP_PKEY> owned(made);
-  const Owned<ECDSA_SIG> pair(ECDSA_SIG_new());
-  ECDSA_SIG_set0(pair.get(), BN_bin2bn(bytes_of(signature), 32, nullptr),
-                 BN_bin2bn(bytes_of(signature) + 32, 32, nullptr));
-  unsigned char* der = nullptr;
-  const int size = i2d_ECDSA_SIG(pair.get(), &der);
-  const Owned<EVP_MD_CTX> verifier(EVP_MD_CTX_new());
-  const bool good = is_key && EVP_DigestVerifyInit(verifier.get(), nullptr, EVP_sha256(), nullptr, made) == 1 &&
-                    EVP_DigestVerify(verifier.get(), der, static_cast<size_t>(size),
-                                     reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1;
-  OPENSSL_free(der);
-  return good;
+bool verifies(const Json::Value& key, std::string_view text, std::string_view signature) {
+  const auto made = test::p256_key(base64url_decode(text_in(key, "x")), base64url_decode(text_in(key, "y")));
+  return test::es256_verifies(made, text, signature);
 }
 
 Document decoded(std::string_view part) {

@@ -18,7 +18,7 @@
 #include <thread>
 
 #include "../e2e/harness.h"
-#include "http_server.h"
+#include "fake_aws.h"
 
 namespace pqmint::test {
 namespace {
@@ -39,13 +39,6 @@ constexpr long kRefused = 1200;
 // memory between what is kept, in an arena for each thread.
 constexpr long kMostHeapGrowth = 32 * 1024;     // bytes
 constexpr long kMostResidentGrowth = 8 * 1024;  // KiB
-
-std::string utc(time_t when, const char* format) {
-  tm parts = {};
-  std::ostringstream out;
-  out << std::put_time(gmtime_r(&when, &parts), format);
-  return out.str();
-}
 
 /// An STS that can be told to fail. Its clock may be ahead of this machine's.
 class Sts {
@@ -70,15 +63,9 @@ class Sts {
   Reply answer() {
     if (mood_ == Mood::kSilent) return {200, "", {}, Reply::Manner::kSilent};
     if (mood_ == Mood::kBusy) return {503, "busy", {{"Content-Type", "text/plain"}}};
-    const time_t now = time(nullptr) + ahead_;
-    const int life = 2 + static_cast<int>(turn_++ % 19);
-    return {200,
-            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>"
-            "<SecretAccessKey>tempSecretTempSecretTempSecretTempSecret</SecretAccessKey>"
-            "<SessionToken>FwoGZXIvYXdzEPT//////////wEaDO+token/with=chars==</SessionToken><Expiration>" +
-                utc(now + life, "%Y-%m-%dT%H:%M:%SZ") +
-                "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
-            {{"Content-Type", "text/xml"}, {"Date", utc(now, "%a, %d %b %Y %H:%M:%S GMT")}}};
+    Reply reply = assumed_role(ahead_ + 2 + static_cast<int>(turn_++ % 19));
+    reply.headers["Date"] = http_date(ahead_);
+    return reply;
   }
 
   std::unique_ptr<HttpServer> server_;

@@ -382,16 +382,13 @@ TEST_F(Entra, LifeAndSoftWindow) {
 }
 
 TEST_F(Entra, LifeCountsFromTheServersClock) {
-  char date[64];
-  const time_t theirs = time(nullptr) + 3000;
-  tm parts = {};
-  strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&theirs, &parts));
+  constexpr long kAhead = 3000;
   Reply reply = token_reply();
-  reply.headers["Date"] = date;
+  reply.headers["Date"] = test::http_date(kAhead);
   replies_ = {reply};
   const auto found = ask(fetch_client_secret);
   ASSERT_TRUE(found);
-  EXPECT_NEAR(static_cast<double>(found->expires), static_cast<double>(theirs + 3599), 3);
+  EXPECT_NEAR(static_cast<double>(found->expires), static_cast<double>(time(nullptr) + kAhead + 3599), 3);
   EXPECT_TRUE(clock_.learned);
 }
 

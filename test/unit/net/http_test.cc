@@ -21,14 +21,15 @@ bool g_hands_out_tls_context = true;
 }
 
 // Stands before libcurl's own: one that is built on another TLS library than OpenSSL does not know this option.
-#undef curl_easy_setopt
-extern "C" CURLcode curl_easy_setopt(CURL* handle, CURLoption option, ...) {
+// Under a name of its own, with a plain number: what va_start is given must not be an enumeration.
+extern "C" CURLcode setopt_of_any_libcurl(CURL* handle, unsigned option, ...) __asm__("curl_easy_setopt");
+extern "C" CURLcode setopt_of_any_libcurl(CURL* handle, unsigned option, ...) {
   std::va_list values;
   va_start(values, option);
   void* const value = va_arg(values, void*);
   va_end(values);
   if (option == CURLOPT_SSL_CTX_FUNCTION && !g_hands_out_tls_context) return CURLE_NOT_BUILT_IN;
-  static const auto real = reinterpret_cast<CURLcode (*)(CURL*, CURLoption, ...)>(dlsym(RTLD_NEXT, "curl_easy_setopt"));
+  static const auto real = reinterpret_cast<CURLcode (*)(CURL*, unsigned, ...)>(dlsym(RTLD_NEXT, "curl_easy_setopt"));
   return real(handle, option, value);
 }
 

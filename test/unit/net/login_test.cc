@@ -4,15 +4,13 @@
 
 #include <gtest/gtest.h>
 #include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 
 #include <memory>
 #include <set>
 
+#include "../../es256.h"
 #include "net/digest.h"
 #include "net/dpop.h"
 #include "session_fixture.h"
@@ -26,6 +24,7 @@ using test::closed_port;
 using test::contains;
 using test::Heard;
 using test::HttpServer;
+using test::Key;
 using test::Reply;
 using test::Unprivileged;
 using Manner = Reply::Manner;
@@ -35,8 +34,6 @@ constexpr int kInWindow = 4 * 60;
 constexpr const char* kRemedy = "; run: aws login --profile dev";
 
 // ------------------------------------------------------------------------------------------------- keys and proofs
-
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
 Key new_key(const char* group = "P-256") {
   return {EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", group), EVP_PKEY_free};
@@ -80,48 +77,20 @@ Proof split(const Secret& jwt) {
   return split(std::string(jwt.reveal()));
 }
 
-const unsigned char* bytes_of(const std::string& text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-
 /// The public key that the proof itself names.
 Key public_key(const Json::Value& jwk) {
   const std::string x = base64url_decode(jwk["x"].asString());
   const std::string y = base64url_decode(jwk["y"].asString());
   EXPECT_EQ(x.size(), 32u);
   EXPECT_EQ(y.size(), 32u);
-  std::string point = "\x04" + x + y;
-  char group[] = "P-256";
-  OSSL_PARAM parameters[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()),
-      OSSL_PARAM_construct_end(),
-  };
-  EVP_PKEY* key = nullptr;
-  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr);
-  EXPECT_EQ(EVP_PKEY_fromdata_init(context), 1);
-  EXPECT_EQ(EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters), 1);
-  EVP_PKEY_CTX_free(context);
-  return {key, EVP_PKEY_free};
+  Key key = test::p256_key(x, y);
+  EXPECT_TRUE(key);
+  return key;
 }
 
 bool verifies(const Proof& proof) {
   if (proof.signature.size() != 64) return false;
-  ECDSA_SIG* pair = ECDSA_SIG_new();
-  ECDSA_SIG_set0(pair, BN_bin2bn(bytes_of(proof.signature), 32, nullptr),
-                 BN_bin2bn(bytes_of(proof.signature) + 32, 32, nullptr));
-  unsigned char* der = nullptr;
-  const int size = i2d_ECDSA_SIG(pair, &der);
-  ECDSA_SIG_free(pair);
-  const Key key = public_key(proof.header["jwk"]);
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  const bool good = EVP_DigestVerifyInit(context, nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
-                    EVP_DigestVerify(context, der, static_cast<size_t>(size), bytes_of(proof.signed_text),
-                                     proof.signed_text.size()) == 1;
-  EVP_MD_CTX_free(context);
-  OPENSSL_free(der);
-  ERR_clear_error();
-  return good;
+  return test::es256_verifies(public_key(proof.header["jwk"]), proof.signed_text, proof.signature);
 }
 
 bool is_same_public_key(const Json::Value& jwk, const Key& key) {

@@ -523,11 +523,7 @@ TEST_F(Sts, AClockThatIsNotTheCauseIsNotSetAgain) {
 
   // A difference of less than four minutes is none.
   for (const auto& [seconds, expected] : {std::pair{230, 1u}, {-230, 1u}, {260, 2u}, {-260, 2u}}) {
-    char date[64];
-    const time_t then = time(nullptr) + seconds;
-    tm parts = {};
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &parts));
-    EXPECT_EQ(requests("SignatureDoesNotMatch", date), expected) << seconds;
+    EXPECT_EQ(requests("SignatureDoesNotMatch", test::http_date(seconds).c_str()), expected) << seconds;
   }
 }
 
