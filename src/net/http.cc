@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "base/shown.h"
+#include "net/url.h"
 
 namespace pqmint {
 namespace {
@@ -50,10 +51,6 @@ struct FreeHandle {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
 using Handle = std::unique_ptr<CURL, FreeHandle>;
-
-struct FreeUrl {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
 
 /// libcurl's global state is never torn down: the host program may use libcurl too. Setting it up is thread-safe since
 /// 7.84 and counts, so a second thread at the first moment does no harm; a static's guard would be a lock that a fork
@@ -98,16 +95,21 @@ class WithoutSigpipe {
   sigset_t before_;
 };
 
-/// What the callbacks write to.
+/// What libcurl works with while it lasts: what it reads, and what its callbacks write. Outlives the handle.
 struct Exchange {
+  explicit Exchange(const HttpRequest& asked) : request(asked) {}
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  ~Exchange() { explicit_bzero(body.data(), body.capacity()); }
+
   const HttpRequest& request;
+  List headers, dial;
   HttpResponse response;
   std::string body;
+  char why[CURL_ERROR_SIZE] = "";
   bool too_large = false;
   bool refused = false;
   int shortage = 0;  // what this process had none of, as errno says it
-
-  ~Exchange() { explicit_bzero(body.data(), body.capacity()); }
 };
 
 std::string_view trim(std::string_view text) {
@@ -233,6 +235,113 @@ HttpFault fault_of(CURLcode code) {
   }
 }
 
+/// False: memory is out.
+bool append(List& list, const std::string& line) {
+  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) return false;
+  static_cast<void>(list.release());
+  list.reset(longer);
+  return true;
+}
+
+/// What is sent in headers, and where to dial. False: memory is out.
+bool make_lists(Exchange& state) {
+  const HttpRequest& request = state.request;
+  bool has_type = false;
+  for (const auto& [name, value] : request.headers) {
+    std::string line;
+    line.reserve(name.size() + 2 + value.size());
+    line.append(name).append(": ").append(value.reveal());
+    const bool good = append(state.headers, line);
+    explicit_bzero(line.data(), line.size());
+    if (!good) return false;
+    has_type = has_type || name == "Content-Type";
+  }
+  // What libcurl would add by itself is not part of any of our requests.
+  return append(state.headers, "Expect:") && (has_type || append(state.headers, "Content-Type:")) &&
+         (request.dial.empty() || append(state.dial, "::" + request.dial));
+}
+
+/// Tells the handle all that it must know; the first thing that it cannot do, if there is one.
+CURLcode prepare(CURL* handle, Exchange& state, milliseconds left) {
+  const HttpRequest& request = state.request;
+  CURLcode obstacle = CURLE_OK;
+  const auto set = [&](CURLoption option, auto value) {
+    if (obstacle == CURLE_OK) obstacle = curl_easy_setopt(handle, option, value);
+  };
+  set(CURLOPT_URL, request.url.c_str());
+  set(CURLOPT_PATH_AS_IS, 1L);
+  set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  if (request.body) {
+    set(CURLOPT_POSTFIELDS, request.body->c_str());
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body->size()));
+  }
+  set(CURLOPT_HTTPHEADER, state.headers.get());
+  set(CURLOPT_USERAGENT, "pqmint");
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_FOLLOWLOCATION, 0L);
+  set(CURLOPT_FORBID_REUSE, 1L);
+  if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
+
+  set(CURLOPT_NOSIGNAL, 1L);  // the host's SIGALRM is its own
+  // A name server that is silent is asked in a thread, which libcurl would otherwise wait for after our time is over.
+  set(CURLOPT_QUICK_EXIT, 1L);
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
+  const milliseconds connect = request.connect_timeout.count() == 0 ? left : std::min(left, request.connect_timeout);
+  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect.count()));
+  set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  set(CURLOPT_OPENSOCKETDATA, &state);
+  if (state.dial) set(CURLOPT_CONNECT_TO, state.dial.get());
+
+  if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
+  if (!request.ca_pem.empty()) {
+    curl_blob blob = {const_cast<char*>(request.ca_pem.data()), request.ca_pem.size(), CURL_BLOB_COPY};
+    set(CURLOPT_CAINFO_BLOB, &blob);
+    set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
+  }
+  CURLcode context = curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, set_up_tls);
+  if (context == CURLE_OK) {
+    context = curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request));
+  }
+  // To wipe OpenSSL's buffers is a wish; to look for the one certificate is not. It has any name.
+  if (!request.pinned_thumbprint.empty()) {
+    if (obstacle == CURLE_OK) obstacle = context;
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+
+  set(CURLOPT_ERRORBUFFER, state.why);
+  set(CURLOPT_HEADERFUNCTION, on_header);
+  set(CURLOPT_HEADERDATA, &state);
+  set(CURLOPT_WRITEFUNCTION, on_body);
+  set(CURLOPT_WRITEDATA, &state);
+  return obstacle;
+}
+
+/// How an exchange ended that brought no answer.
+HttpOutcome failure_of(CURLcode code, const Exchange& state, const UrlParts& parts) {
+  const std::string where = parts.host + " port " + parts.port;
+  if (state.refused) return failed(HttpFault::kRefusedAddress, where + " has an address that is not allowed");
+  if (state.too_large) return failed(HttpFault::kTooLarge, where + " answered with more than 1 MiB");
+  if (state.shortage != 0) {
+    char reason[128];
+    return failed(HttpFault::kShortage,
+                  "cannot ask " + where + ": " + strerror_r(state.shortage, reason, sizeof reason));
+  }
+  // The address of a number is looked up in vain only where there is no memory for it.
+  const bool is_lost = code == CURLE_COULDNT_RESOLVE_HOST && is_address(parts.host);
+  if (code == CURLE_OUT_OF_MEMORY || is_lost) return failed(HttpFault::kShortage, "no memory to ask " + where);
+  if (code == CURLE_OPERATION_TIMEDOUT) return failed(HttpFault::kTimeout, where + " did not answer in time");
+
+  std::string text = shown(state.why[0] != '\0' ? state.why : curl_easy_strerror(code), 200);
+  // libcurl repeats the variable as it stands, with a password in it.
+  if (text.starts_with("Unsupported proxy") || text.find('@') != text.npos) {
+    text = "HTTPS_PROXY (or all_proxy, http_proxy) does not name a proxy that libcurl can use";
+  }
+  const HttpFault fault = fault_of(code);
+  return failed(fault, fault == HttpFault::kBroken ? where + " broke off the answer (" + text + ")" : std::move(text));
+}
+
 bool is_worth_another_try(const HttpOutcome& outcome, bool (*is_transient)(const HttpResponse&)) {
   switch (outcome.fault) {
     case HttpFault::kConnect:
@@ -285,92 +394,23 @@ std::string HttpResponse::description() const {
 
 HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock& clock) {
   const auto parts = parse_url(request.url);
-  if (!parts)
+  if (!parts) {
     return failed(HttpFault::kBroken, "not a usable http or https URL: " + shown_url(request.url, kShownPath));
-  const std::string where = parts->host + " port " + parts->port;
-  if (!is_curl_ready()) return failed(HttpFault::kBroken, "libcurl could not be set up");
-  const milliseconds left = deadline.left();
-  if (left.count() == 0) return failed(HttpFault::kTimeout, "no time was left to ask " + where);
-
-  const Handle handle(curl_easy_init());
-  if (!handle) return failed(HttpFault::kShortage, "libcurl could not be set up; memory may be short");
-  Exchange state{request, {}, {}, false, false, 0};
-  List headers;
-  const auto add = [&](const std::string& line) {
-    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
-    if (longer != nullptr) static_cast<void>(headers.release()), headers.reset(longer);
-    return longer != nullptr;
-  };
-  bool good = true;
+  }
   for (const auto& [name, value] : request.headers) {
     // What comes from a variable or a file must not become a header of its own.
     if (value.reveal().find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
       return failed(HttpFault::kNotSent, "what would be sent as " + name + " holds a line end");
     }
-    std::string line;
-    line.reserve(name.size() + 2 + value.size());
-    line.append(name).append(": ").append(value.reveal());
-    good = good && add(line);
-    explicit_bzero(line.data(), line.size());
   }
-  // What libcurl would add by itself is not part of any of our requests.
-  good = good && add("Expect:");
-  const bool says_type = std::ranges::any_of(request.headers, [](const auto& h) { return h.first == "Content-Type"; });
-  if (!says_type) good = good && add("Content-Type:");
-  if (!good) return failed(HttpFault::kShortage, "memory is out");
+  const std::string where = parts->host + " port " + parts->port;
+  if (!is_curl_ready()) return failed(HttpFault::kBroken, "libcurl could not be set up");
+  const milliseconds left = deadline.left();
+  if (left.count() == 0) return failed(HttpFault::kTimeout, "no time was left to ask " + where);
 
-  char why[CURL_ERROR_SIZE] = "";
-  CURLcode obstacle = CURLE_OK;
-  const auto set = [&](CURLoption option, auto value) {
-    if (obstacle == CURLE_OK) obstacle = curl_easy_setopt(handle.get(), option, value);
-  };
-  set(CURLOPT_URL, request.url.c_str());
-  set(CURLOPT_PATH_AS_IS, 1L);
-  set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
-  if (request.body) {
-    set(CURLOPT_POSTFIELDS, request.body->c_str());
-    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body->size()));
-  }
-  set(CURLOPT_HTTPHEADER, headers.get());
-  set(CURLOPT_USERAGENT, "pqmint");
-  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_FOLLOWLOCATION, 0L);
-  set(CURLOPT_NOSIGNAL, 1L);  // the host's SIGALRM is its own
-  // A name server that is silent is asked in a thread, which libcurl would otherwise wait for after our time is over.
-  set(CURLOPT_QUICK_EXIT, 1L);
-  set(CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
-  const milliseconds connect = request.connect_timeout.count() == 0 ? left : std::min(left, request.connect_timeout);
-  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect.count()));
-  set(CURLOPT_FORBID_REUSE, 1L);
-  set(CURLOPT_ERRORBUFFER, why);
-  set(CURLOPT_HEADERFUNCTION, on_header);
-  set(CURLOPT_HEADERDATA, &state);
-  set(CURLOPT_WRITEFUNCTION, on_body);
-  set(CURLOPT_WRITEDATA, &state);
-  set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-  set(CURLOPT_OPENSOCKETDATA, &state);
-  if (!request.ca_pem.empty()) {
-    curl_blob blob = {const_cast<char*>(request.ca_pem.data()), request.ca_pem.size(), CURL_BLOB_COPY};
-    set(CURLOPT_CAINFO_BLOB, &blob);
-    set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
-  }
-  List dial;
-  if (!request.dial.empty()) {
-    dial.reset(curl_slist_append(nullptr, ("::" + request.dial).c_str()));
-    set(CURLOPT_CONNECT_TO, dial.get());
-  }
-  if (!request.pinned_thumbprint.empty()) {
-    set(CURLOPT_SSL_VERIFYHOST, 0L);  // the certificate is known by itself, whatever name it has
-  }
-  CURLcode context = curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_FUNCTION, set_up_tls);
-  if (context == CURLE_OK) {
-    context = curl_easy_setopt(handle.get(), CURLOPT_SSL_CTX_DATA, const_cast<HttpRequest*>(&request));
-  }
-  // To wipe OpenSSL's buffers is a wish; to look for the one certificate is not.
-  if (obstacle == CURLE_OK && !request.pinned_thumbprint.empty()) obstacle = context;
-  if (!request.may_use_proxy) set(CURLOPT_PROXY, "");
-  if (!request.ca_bundle.empty()) set(CURLOPT_CAINFO, request.ca_bundle.c_str());
+  Exchange state(request);
+  const Handle handle(curl_easy_init());
+  const CURLcode obstacle = handle && make_lists(state) ? prepare(handle.get(), state, left) : CURLE_OUT_OF_MEMORY;
   if (obstacle == CURLE_OUT_OF_MEMORY) return failed(HttpFault::kShortage, "memory is out");
   if (obstacle != CURLE_OK) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
 
@@ -384,26 +424,8 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   }
   line.took();
   if (code != CURLE_OK) line.with("result", curl_easy_strerror(code));
-  if (state.refused) return failed(HttpFault::kRefusedAddress, where + " has an address that is not allowed");
-  if (state.too_large) return failed(HttpFault::kTooLarge, where + " answered with more than 1 MiB");
-  if (code != CURLE_OK && state.shortage != 0) {
-    char reason[128];
-    return failed(HttpFault::kShortage,
-                  "cannot ask " + where + ": " + strerror_r(state.shortage, reason, sizeof reason));
-  }
-  // The address of a number is looked up in vain only where there is no memory for it.
-  const bool is_lost = code == CURLE_COULDNT_RESOLVE_HOST && is_address(parts->host);
-  if (code == CURLE_OUT_OF_MEMORY || is_lost) return failed(HttpFault::kShortage, "no memory to ask " + where);
-  if (code != CURLE_OK) {
-    std::string text = shown(why[0] != '\0' ? why : curl_easy_strerror(code), 200);
-    // libcurl repeats the variable as it stands, with a password in it.
-    if (text.starts_with("Unsupported proxy") || text.find('@') != text.npos) {
-      text = "HTTPS_PROXY (or all_proxy, http_proxy) does not name a proxy that libcurl can use";
-    }
-    if (code == CURLE_OPERATION_TIMEDOUT) text = where + " did not answer in time";
-    if (fault_of(code) == HttpFault::kBroken) text = where + " broke off the answer (" + text + ")";
-    return failed(fault_of(code), std::move(text));
-  }
+  // A name with one address that is not allowed is not asked at any other.
+  if (code != CURLE_OK || state.refused) return failure_of(code, state, *parts);
   HttpOutcome outcome;
   curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &state.response.status);
   line.with("status", state.response.status).with("bytes", static_cast<int64_t>(state.body.size()));
@@ -434,39 +456,6 @@ int attempts_of(const Settings& settings) {
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool good = failure == std::errc{} && end == text.data() + text.size();
   return good && number >= 1 ? std::min(number, 10) : 3;
-}
-
-std::optional<UrlParts> parse_url(const std::string& url) {
-  const std::unique_ptr<CURLU, FreeUrl> parsed(curl_url());
-  // A URL that cannot be kept is not one that is wrong.
-  const auto is_good = [](CURLUcode code) {
-    if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc();
-    return code == CURLUE_OK;
-  };
-  if (!parsed) throw std::bad_alloc();
-  if (!is_good(curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS))) return std::nullopt;
-  const auto part = [&](CURLUPart which, unsigned flags = 0) {
-    char* text = nullptr;
-    if (!is_good(curl_url_get(parsed.get(), which, &text, flags))) return std::string();
-    const std::unique_ptr<char, decltype(&curl_free)> owned(text, curl_free);
-    return std::string(text);
-  };
-  UrlParts parts;
-  parts.scheme = part(CURLUPART_SCHEME);
-  if (parts.scheme != "http" && parts.scheme != "https") return std::nullopt;
-  if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty()) return std::nullopt;
-  parts.host = part(CURLUPART_HOST);
-  // libcurl decodes %7F in a host, and error texts name hosts.
-  if (parts.host.empty() || parts.host.find('\x7f') != std::string::npos) return std::nullopt;
-  parts.port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
-  parts.authority = parts.host;
-  if (const std::string port = part(CURLUPART_PORT, CURLU_NO_DEFAULT_PORT); !port.empty()) {
-    parts.authority += ":" + port;
-  }
-  if (parts.host.starts_with('[')) parts.host = parts.host.substr(1, parts.host.size() - 2);
-  parts.path = part(CURLUPART_PATH);
-  if (const std::string query = part(CURLUPART_QUERY); !query.empty()) parts.path += "?" + query;
-  return parts;
 }
 
 }  // namespace pqmint

@@ -87,11 +87,4 @@ HttpOutcome exchange_with_retries(const std::function<HttpRequest()>& make, int 
 /// The setting max_attempts (AWS_MAX_ATTEMPTS), 3 where it says nothing, at most 10.
 int attempts_of(const Settings& settings);
 
-/// The host (without brackets), the port (as written, or the scheme's) and the path with query of a URL, parsed by
-/// libcurl. Nothing if it is none, or its scheme is neither http nor https, or it carries a user or password.
-struct UrlParts {
-  std::string scheme, host, port, path, authority;  // authority: host[:port] as a Host header has it
-};
-std::optional<UrlParts> parse_url(const std::string& url);
-
 }  // namespace pqmint

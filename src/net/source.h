@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
-// Where credentials are fetched: what core knows of a source comes in, keys go out. One file for each source.
+// Where credentials are fetched: what core knows of a source comes in, keys go out. One file for each source, in aws/
+// and entra/; command.cc is the user's own.
 //
 // A source looks at its settings, the network, and the files that they name; never at the environment (what counts
 // there is core's to decide) but for the proxies that libcurl finds by itself. It keeps nothing between two calls.
@@ -71,7 +72,7 @@ struct Fetched {
 };
 
 // The sources, each with the settings that it looks at. "region" is the region of the service that is called; those
-// marked * also look at the settings of net/aws_endpoint.h and net/http.h ("Settings").
+// marked * also look at the settings of net/aws/endpoint.h and net/http.h ("Settings").
 //
 // An error is one sentence: what was tried, why it failed, what to do. It quotes no answer but the service's own error
 // code and message, and holds no secret. `profile` is there for such sentences; it is empty if the environment asked.
@@ -109,9 +110,9 @@ Result<Fetched> fetch_imds_region(const Query& query);
 
 // --- Microsoft Entra. All look at: scope ("https://ossrdbms-aad.database.windows.net/.default"), tenant_id and
 // client_id (empty: not said). Those that call Entra also at: authority ("https://login.microsoftonline.com", without a
-// slash at the end), ca_bundle. They fill token, expires, refresh_at, text and identity (see net/entra.h). A developer
-// tool that is not installed, not logged in or fails is absent, with the reason, and the chain goes on; so is a
-// metadata service that is not there. Everything else that fails is an error: it carries the AADSTS code, the
+// slash at the end), ca_bundle. They fill token, expires, refresh_at, text and identity (see net/entra/entra.h). A
+// developer tool that is not installed, not logged in or fails is absent, with the reason, and the chain goes on; so is
+// a metadata service that is not there. Everything else that fails is an error: it carries the AADSTS code, the
 // correlation id and the remedy.
 
 /// client_secret.

@@ -12,7 +12,7 @@
 
 #include <fstream>
 
-#include "net/cached_session.h"
+#include "net/aws/cached_session.h"
 #include "network.h"
 #include "pqmint/abi.h"
 #include "promise.h"

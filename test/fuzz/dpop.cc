@@ -4,9 +4,9 @@
 //
 // Input: the URL, a line end, and the key as PEM.
 
-#include "net/dpop.h"
+#include "net/aws/dpop.h"
 
-#include "../es256.h"
+#include "../fake/es256.h"
 #include "net/digest.h"
 #include "net/json.h"
 #include "net/openssl.h"

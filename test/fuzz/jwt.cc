@@ -4,7 +4,7 @@
 // Input: claims as JSON, which are put into a token; or, if it begins with '.', a token as it is behind that.
 
 #include "net/digest.h"
-#include "net/entra.h"
+#include "net/entra/entra.h"
 #include "promise.h"
 
 namespace pqmint::fuzz {

@@ -9,8 +9,8 @@
 
 #include <fstream>
 
-#include "net/cache_file.h"
-#include "net/cached_session.h"
+#include "net/aws/cache_file.h"
+#include "net/aws/cached_session.h"
 #include "net/source.h"
 #include "network.h"
 #include "promise.h"

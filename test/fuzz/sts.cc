@@ -2,7 +2,7 @@
 // STS's XML, answers and errors. What keys are found stand in the text, within one element; a comment between the
 // pieces changes nothing; the session token that was sent is never repeated.
 
-#include "net/sts.h"
+#include "net/aws/sts.h"
 
 #include "network.h"
 #include "promise.h"

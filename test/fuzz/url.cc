@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "net/http.h"
+#include "net/url.h"
 #include "network.h"
 #include "promise.h"
 

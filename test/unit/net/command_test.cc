@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 // Programs of the user's own that print a token: what they are told, what they may print, and how they can fail.
 
-#include "source_fixture.h"
+#include "net/source_fixture.h"
 
 namespace pqmint {
 namespace {

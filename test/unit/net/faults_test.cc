@@ -5,9 +5,9 @@
 
 #include <sys/wait.h>
 
+#include "net/aws/session_fixture.h"
 #include "net/http.h"
-#include "session_fixture.h"
-#include "source_fixture.h"
+#include "net/source_fixture.h"
 
 namespace pqmint {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
-// HTTP against a real server on loopback, and JSON: what comes back, and how each way to fail is told.
+// HTTP against a real server on loopback: what comes back, and how each way to fail is told.
 
 #include "net/http.h"
 
@@ -12,9 +12,8 @@
 #include <cstdarg>
 #include <thread>
 
-#include "../support.h"
 #include "http_server.h"
-#include "net/json.h"
+#include "support.h"
 
 namespace {
 bool g_hands_out_tls_context = true;
@@ -138,7 +137,6 @@ TEST_F(Http, EachFaultHasItsName) {
   EXPECT_EQ(get("ftp://127.0.0.1/").fault, HttpFault::kBroken);
   EXPECT_EQ(get("http://u:p@127.0.0.1/").fault, HttpFault::kBroken);
   EXPECT_EQ(get("http://").fault, HttpFault::kBroken);
-  EXPECT_FALSE(parse_url("http://a%7f.example/"));
   HttpServer endless(always({200, "", {}, Manner::kEndless}));
   EXPECT_EQ(get(endless.url()).fault, HttpFault::kTooLarge);
 }
@@ -422,21 +420,6 @@ TEST_F(Http, ThreadsDoNotDisturbEachOther) {
   EXPECT_EQ(good, 16);
 }
 
-TEST(Url, Parts) {
-  const auto parts = parse_url("http://[fd00:ec2::254]:8080/a?b");
-  ASSERT_TRUE(parts);
-  EXPECT_EQ(parts->host, "fd00:ec2::254");
-  EXPECT_EQ(parts->authority, "[fd00:ec2::254]:8080");
-  EXPECT_EQ(parts->path, "/a?b");
-  EXPECT_EQ(parse_url("https://h")->port, "443");
-  EXPECT_EQ(parse_url("https://h:443")->authority, "h");
-  EXPECT_EQ(parse_url("https://h:444")->authority, "h:444");
-  EXPECT_EQ(parse_url("http://h")->path, "/");
-  for (const char* bad : {"", "h", "ftp://h/", "http://", "http://u@h/", "http://h:x/", "file:///etc/passwd"}) {
-    EXPECT_FALSE(parse_url(bad)) << bad;
-  }
-}
-
 TEST(Attempts, FromOneToTen) {
   const auto of = [](const char* text) {
     const pqmint_setting setting = {"max_attempts", text};
@@ -446,44 +429,6 @@ TEST(Attempts, FromOneToTen) {
   EXPECT_EQ(of("1"), 1);
   EXPECT_EQ(of("99"), 10);
   for (const char* text : {"", "0", "-1", "x", "3x"}) EXPECT_EQ(of(text), 3) << text;
-}
-
-TEST(JsonDocument, OnlyOneWholeObject) {
-  EXPECT_TRUE(parse_json_object(R"({"a":1,"b":{"c":"d"}})"));
-  EXPECT_FALSE(parse_json_object(R"({"a":1,"a":2})"));
-  for (const char* bad : {"", "1", "[]", "{", R"({"a":1} x)", R"({"a":1}{"b":2})", "{'a':1}", R"(// c
-{})"}) {
-    EXPECT_FALSE(parse_json_object(bad)) << bad;
-  }
-  EXPECT_FALSE(parse_json_object(std::string(100'000, '[')));
-  EXPECT_FALSE(parse_json_object("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}"));
-}
-
-TEST(JsonDocument, AKeyIsOneWordOfPrintableCharacters) {
-  const auto object = parse_json_object(
-      R"({"good":"AKIA/+=~!","nul":"a\u0000b","line":"a\nb","blank":"a b","letter":"\u00e9","number":7,"empty":"",)"
-      "\"bytes\":\"\xFF\"}");
-  ASSERT_TRUE(object);
-  EXPECT_EQ(key_in(*object, "good"), "AKIA/+=~!");
-  for (const char* none : {"nul", "line", "blank", "letter", "number", "empty", "bytes", "missing"}) {
-    EXPECT_EQ(key_in(*object, none), "") << none;
-  }
-}
-
-TEST(JsonDocument, WrongTypesAreMissing) {
-  const auto object = parse_json_object(R"({"text":"t","number":7,"big":1768500496000,"half":1.5,"o":{"x":"y"}})");
-  ASSERT_TRUE(object);
-  EXPECT_EQ(text_in(*object, "text"), "t");
-  EXPECT_EQ(text_in(*object, "number"), "");
-  EXPECT_EQ(text_in(*object, "none"), "");
-  EXPECT_EQ(number_in(*object, "number"), 7);
-  EXPECT_EQ(number_in(*object, "big"), 1768500496000);
-  EXPECT_EQ(number_in(*object, "half"), std::nullopt);
-  EXPECT_EQ(number_in(*object, "text"), std::nullopt);
-  EXPECT_EQ(text_in(object_in(*object, "o"), "x"), "y");
-  EXPECT_TRUE(object_in(*object, "text").isNull());
-  EXPECT_EQ(text_in(object_in(object_in(*object, "none"), "deeper"), "x"), "");
-  EXPECT_EQ(to_json(object_in(*object, "o")), R"({"x":"y"})");
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "../support.h"
 #include "http_server.h"
 #include "net/source.h"
+#include "support.h"
 
 namespace pqmint::test {
 
