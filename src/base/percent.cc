@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/secret.h"
+
 namespace pqmint {
 namespace {
 
@@ -27,26 +29,25 @@ int hex_value(char c) {
 
 }  // namespace
 
-void append_percent_encoded(std::string& out, std::string_view text) {
+template <typename Text>
+void append_percent_encoded(Text& out, std::string_view text) {
   constexpr char kDigits[] = "0123456789ABCDEF";
   const auto unreserved = [](char c) { return kUnreserved[static_cast<unsigned char>(c)]; };
   while (!text.empty()) {
     const auto run = std::find_if_not(text.begin(), text.end(), unreserved);
-    out.append(text.begin(), run);
-    text.remove_prefix(static_cast<size_t>(run - text.begin()));
+    const auto size = static_cast<size_t>(run - text.begin());
+    out.append(text.substr(0, size));
+    text.remove_prefix(size);
     if (text.empty()) break;
     const auto byte = static_cast<unsigned char>(text.front());
     const char escaped[] = {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-    out.append(escaped, sizeof escaped);
+    out.append(std::string_view(escaped, sizeof escaped));
     text.remove_prefix(1);
   }
 }
 
-size_t percent_encoded_size(std::string_view text) {
-  size_t size = 0;
-  for (const char c : text) size += kUnreserved[static_cast<unsigned char>(c)] ? 1 : 3;
-  return size;
-}
+template void append_percent_encoded(std::string& out, std::string_view text);
+template void append_percent_encoded(Secret& out, std::string_view text);
 
 std::optional<std::string> percent_decode(std::string_view text) {
   std::string out;

@@ -9,13 +9,11 @@
 
 namespace pqmint {
 
-/// Appends `text` to `out`, keeping the unreserved characters (A-Z a-z 0-9 - _ . ~) and writing
-/// every other byte as %XX with upper-case digits. That is the one spelling that AWS SigV4 signs; a
-/// blank is %20, never +.
-void append_percent_encoded(std::string& out, std::string_view text);
-
-/// How many bytes append_percent_encoded() would add.
-size_t percent_encoded_size(std::string_view text);
+/// Appends `text` to `out`, which is a std::string or a Secret, keeping the unreserved characters
+/// (A-Z a-z 0-9 - _ . ~) and writing every other byte as %XX with upper-case digits. That is the one
+/// spelling that AWS SigV4 signs; a blank is %20, never +.
+template <typename Text>
+void append_percent_encoded(Text& out, std::string_view text);
 
 /// The bytes that `text` stands for; `+` is a plus. Nothing if a % is not followed by two
 /// hexadecimal digits, or if it spells a NUL, which would cut the value short where it becomes a C

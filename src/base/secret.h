@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,21 @@ class Secret {
   ~Secret() { wipe(); }
 
   Secret clone() const { return Secret(text_); }
+  /// Puts more at the end; what is outgrown is wiped. `more` must not be part of this.
+  Secret& append(std::string_view more) {
+    if (more.size() > text_.capacity() - text_.size()) reserve(std::max(2 * text_.capacity(), size() + more.size()));
+    text_.append(more);
+    return *this;
+  }
+  /// Room for so many bytes in all, for who knows how many will come.
+  void reserve(size_t room) {
+    if (room <= text_.capacity()) return;
+    std::string larger;
+    larger.reserve(room);
+    larger = text_;
+    text_.swap(larger);
+    explicit_bzero(larger.data(), larger.capacity());
+  }
   std::string_view reveal() const { return text_; }
   const char* c_str() const { return text_.c_str(); }
   bool empty() const { return text_.empty(); }

@@ -119,11 +119,8 @@ class HmacKey {
 /// "AWS4" + secret -> day -> region -> service -> "aws4_request": each step's HMAC is the key of
 /// the next.
 std::shared_ptr<const HmacKey> derive(EVP_MD_CTX* context, const SigningScope& scope, const Secret& secret) {
-  std::string first;
-  first.reserve(4 + secret.size());  // at once, so that no shorter copy stays behind in freed memory
-  first.append("AWS4").append(secret.reveal());
-  std::shared_ptr<const HmacKey> key = HmacKey::make(first);
-  explicit_bzero(first.data(), first.size());
+  Secret first("AWS4");
+  std::shared_ptr<const HmacKey> key = HmacKey::make(first.append(secret.reveal()).reveal());
   Digest step;
   constexpr std::string_view kTermination = "aws4_request";
   for (const auto name : {scope.day(), scope.region(), scope.service(), kTermination}) {
@@ -149,14 +146,16 @@ std::shared_ptr<const HmacKey> signing_key(EVP_MD_CTX* context, const SigningSco
 }
 
 // Appending digit by digit would cost as much as hashing a block does.
-std::string hex(const Digest& digest) {
+Secret hex(const Digest& digest) {
   constexpr char kDigits[] = "0123456789abcdef";
-  std::string out(2 * kDigestSize, '\0');
+  char out[2 * kDigestSize];
   for (size_t i = 0; i < kDigestSize; ++i) {
     out[2 * i] = kDigits[digest[i] >> 4];
     out[2 * i + 1] = kDigits[digest[i] & 15];
   }
-  return out;
+  Secret text(std::string_view(out, sizeof out));
+  explicit_bzero(out, sizeof out);
+  return text;
 }
 
 char* put_number(char* out, int number, int width) {
@@ -186,15 +185,16 @@ SigningScope::SigningScope(int64_t now, std::string_view region, std::string_vie
   text_.append(day()).append("/").append(region).append("/").append(service).append("/aws4_request");
 }
 
-std::string sign_request(std::initializer_list<std::string_view> canonical_request, const SigningScope& scope,
-                         const Secret& secret) {
+Secret sign_request(std::initializer_list<std::string_view> canonical_request, const SigningScope& scope,
+                    const Secret& secret) {
   Digest digest;
   const Context context(EVP_MD_CTX_new());
   if (!hash(context.get(), canonical_request, digest)) return {};
-  const std::string request_hash = hex(digest);
+  const Secret request_hash = hex(digest);
   const std::shared_ptr<const HmacKey> key = signing_key(context.get(), scope, secret);
-  if (!key || !key->sign(context.get(), {kSigV4Algorithm, "\n", scope.time(), "\n", scope.text(), "\n", request_hash},
-                         digest)) {
+  if (!key ||
+      !key->sign(context.get(), {kSigV4Algorithm, "\n", scope.time(), "\n", scope.text(), "\n", request_hash.reveal()},
+                 digest)) {
     return {};
   }
   return hex(digest);

@@ -40,7 +40,7 @@ class SigningScope {
 /// The signature, 64 lower-case hexadecimal digits, of the canonical request that the parts make up
 /// when joined. It is empty only if OpenSSL fails (out of memory, or no SHA-256). The key derived
 /// from `secret` is kept for the scope's day. Thread-safe.
-std::string sign_request(std::initializer_list<std::string_view> canonical_request, const SigningScope& scope,
-                         const Secret& secret);
+Secret sign_request(std::initializer_list<std::string_view> canonical_request, const SigningScope& scope,
+                    const Secret& secret);
 
 }  // namespace pqmint

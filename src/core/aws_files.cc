@@ -23,6 +23,7 @@
 #include "base/shown.h"
 #include "base/small_cache.h"
 #include "base/transfer.h"
+#include "base/trim.h"
 
 namespace pqmint {
 namespace {
@@ -37,13 +38,6 @@ constexpr size_t kNone = std::string_view::npos;
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\v\f";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == kNone) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
 }
 
 std::string lower(std::string_view text) {
@@ -84,13 +78,12 @@ class Parser {
     // may be indented.
     if (value_ != nullptr && indent > indent_) return continuation(text);
     indent_ = indent;
-    end_setting();
+    value_ = nullptr;
     if (text[0] == '[') return header(text);
     if (section_ != nullptr) setting(text);
   }
 
   AwsFile finish() && {
-    end_setting();
     // `[profile default]` is the one that counts when both are there, as in the SDKs for JS and Go.
     if (plain_default_) file_.profiles.try_emplace("default", std::move(*plain_default_));
     return std::move(file_);
@@ -133,35 +126,21 @@ class Parser {
 
   /// More lines of a value; or, under a setting without one (`s3 =`), a block of settings.
   void continuation(std::string_view text) {
-    if (!value_->empty()) return more_lines_.push_back(trim(without_comment(text)));
+    if (!value_->empty()) {
+      value_->append("\n").append(trim(without_comment(text)));
+      return;
+    }
     const size_t separator = text.find('=');
     if (separator == kNone || key_.size() > kLongestBlockName) return;
     const std::string name = key_ + "." + lower(trim(text.substr(0, separator)));
     (*section_)[name] = Secret(trim(without_comment(text.substr(separator + 1))));
   }
 
-  /// Joins a value that has several lines, all at once: line by line, a long one would take the square of its length.
-  void end_setting() {
-    if (!more_lines_.empty()) {
-      size_t size = value_->size();
-      for (const std::string_view more : more_lines_) size += 1 + more.size();
-      std::string text;
-      text.reserve(size);
-      text.append(value_->reveal());
-      for (const std::string_view more : more_lines_) text.append("\n").append(more);
-      *value_ = Secret(text);
-      explicit_bzero(text.data(), text.size());
-      more_lines_.clear();
-    }
-    value_ = nullptr;
-  }
-
   const AwsFileKind kind_;
   AwsFile file_;
   std::optional<AwsSection> plain_default_;
   AwsSection* section_ = nullptr;
-  Secret* value_ = nullptr;                   // the setting that an indented line would continue
-  std::vector<std::string_view> more_lines_;  // that have continued it; borrowed from the file's bytes
+  Secret* value_ = nullptr;  // the setting that an indented line would continue
   std::string key_;
   size_t indent_ = 0;
 };

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/shown.h"
+#include "base/trim.h"
 
 namespace pqmint {
 namespace {
@@ -25,11 +26,7 @@ const AwsSection* section_of(const AwsSections& sections, std::string_view name)
 
 std::string_view variable(const char* name) {
   const char* value = getenv(name);
-  std::string_view text = value != nullptr ? value : "";
-  constexpr std::string_view kSpace = " \t\r\n\v\f";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+  return trim(value != nullptr ? value : "");
 }
 
 std::string quoted(std::string_view name) {

@@ -122,13 +122,11 @@ struct Landing {
 
 // --- which identity
 
-void append(std::string& out, std::string_view text) {
-  out += std::to_string(text.size());
-  out += ':';
-  out += text;
+void append(Secret& out, std::string_view text) {
+  out.append(std::to_string(text.size())).append(":").append(text);
 }
 
-void append(std::string& out, const CredentialPlan& plan) {
+void append(Secret& out, const CredentialPlan& plan) {
   append(out, plan.source);
   append(out, plan.name);
   if (plan.keys) {
@@ -144,12 +142,10 @@ void append(std::string& out, const CredentialPlan& plan) {
 }
 
 Fingerprint fingerprint(const CredentialPlan& plan) {
-  std::string text;
-  text.reserve(16 * 1024);  // at once, so that no shorter copy stays behind in freed memory
+  Secret text;
   append(text, plan);
   Fingerprint out = {};
-  EVP_Q_digest(nullptr, "SHA256", nullptr, text.data(), text.size(), out.data(), nullptr);
-  explicit_bzero(text.data(), text.size());
+  EVP_Q_digest(nullptr, "SHA256", nullptr, text.c_str(), text.size(), out.data(), nullptr);
   return out;
 }
 

@@ -4,8 +4,6 @@
 
 #include "core/token.h"
 
-#include <string.h>
-
 #include <string>
 
 #include "base/percent.h"
@@ -17,8 +15,9 @@ namespace {
 /// SHA-256 of nothing: the request that the token stands for has no body.
 constexpr std::string_view kEmptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Room for the parameters' names, the date, the expiry and the signature: below 300 bytes.
-constexpr size_t kFixedText = 384;
+/// Room for what has no session token in it: names, date, expiry, signature, and an access key id, a scope and a user
+/// of the usual length.
+constexpr size_t kMostFixedText = 512;
 
 /// What pre-signing needs to know, for either service.
 struct Request {
@@ -35,12 +34,9 @@ Secret presign(const Request& request, const Credentials& credentials, const Sig
   constexpr std::string_view kSignedHeaders = "&X-Amz-SignedHeaders=host";
   const std::string_view session_token = credentials.session_token.reveal();
 
-  std::string token;
-  // All at once: growing would leave copies of the session token in freed memory. What is short gets the most that its
-  // encoding can take, three bytes for one.
-  const size_t short_texts = (request.user ? request.user->size() : 0) + credentials.access_key_id.size();
-  token.reserve(kFixedText + request.shown_host.size() + 3 * (short_texts + scope.text().size()) +
-                percent_encoded_size(session_token));
+  Secret token;
+  // Of a session token, which is base64, few bytes are encoded.
+  token.reserve(kMostFixedText + request.shown_host.size() + session_token.size() + session_token.size() / 8);
 
   token.append(request.shown_host).append("/?");
   const size_t query_at = token.size();
@@ -64,17 +60,14 @@ Secret presign(const Request& request, const Credentials& credentials, const Sig
     append_percent_encoded(token, session_token);
   }
 
-  const std::string_view text = token;
-  std::string signature =
+  const std::string_view text = token.reveal();
+  const Secret signature =
       sign_request({"GET\n/\n", text.substr(query_at, query_end - query_at), text.substr(session_at), kSignedHeaders,
                     "\nhost:", request.signed_host, "\n\nhost\n", kEmptyPayloadHash},
                    scope, credentials.secret_access_key);
-  token.append("&X-Amz-Signature=").append(signature);
-
-  Secret out(signature.empty() ? std::string_view() : std::string_view(token));
-  explicit_bzero(token.data(), token.size());
-  explicit_bzero(signature.data(), signature.size());  // all else of a token can be guessed
-  return out;
+  if (signature.empty()) return {};
+  token.append("&X-Amz-Signature=").append(signature.reveal());
+  return token;
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "base/shown.h"
+#include "base/trim.h"
 #include "net/url.h"
 
 namespace pqmint {
@@ -100,24 +101,16 @@ struct Exchange {
   explicit Exchange(const HttpRequest& asked) : request(asked) {}
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
-  ~Exchange() { explicit_bzero(body.data(), body.capacity()); }
 
   const HttpRequest& request;
   List headers, dial;
   HttpResponse response;
-  std::string body;
+  Secret body;
   char why[CURL_ERROR_SIZE] = "";
   bool too_large = false;
   bool refused = false;
   int shortage = 0;  // what this process had none of, as errno says it
 };
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
 
 size_t on_header(char* data, size_t, size_t size, void* user) try {
   auto& exchange = *static_cast<Exchange*>(user);
@@ -143,15 +136,7 @@ size_t on_body(char* data, size_t, size_t size, void* user) try {
     exchange.too_large = true;
     return 0;
   }
-  if (exchange.body.size() + size > exchange.body.capacity()) {
-    // A string that grows by itself leaves its old bytes behind in freed memory.
-    std::string larger;
-    larger.reserve(std::max(2 * exchange.body.capacity(), exchange.body.size() + size));
-    larger = exchange.body;
-    exchange.body.swap(larger);
-    explicit_bzero(larger.data(), larger.capacity());
-  }
-  exchange.body.append(data, size);
+  exchange.body.append({data, size});
   // libcurl's own buffer, which it frees as it is. It has done with these bytes: they were ours to take.
   explicit_bzero(data, size);
   return size;
@@ -236,8 +221,8 @@ HttpFault fault_of(CURLcode code) {
 }
 
 /// False: memory is out.
-bool append(List& list, const std::string& line) {
-  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+bool append(List& list, const char* line) {
+  curl_slist* longer = curl_slist_append(list.get(), line);
   if (longer == nullptr) return false;
   static_cast<void>(list.release());
   list.reset(longer);
@@ -249,17 +234,13 @@ bool make_lists(Exchange& state) {
   const HttpRequest& request = state.request;
   bool has_type = false;
   for (const auto& [name, value] : request.headers) {
-    std::string line;
-    line.reserve(name.size() + 2 + value.size());
-    line.append(name).append(": ").append(value.reveal());
-    const bool good = append(state.headers, line);
-    explicit_bzero(line.data(), line.size());
-    if (!good) return false;
+    Secret line(name);
+    if (!append(state.headers, line.append(": ").append(value.reveal()).c_str())) return false;
     has_type = has_type || name == "Content-Type";
   }
   // What libcurl would add by itself is not part of any of our requests.
   return append(state.headers, "Expect:") && (has_type || append(state.headers, "Content-Type:")) &&
-         (request.dial.empty() || append(state.dial, "::" + request.dial));
+         (request.dial.empty() || append(state.dial, ("::" + request.dial).c_str()));
 }
 
 /// Tells the handle all that it must know; the first thing that it cannot do, if there is one.
@@ -430,7 +411,7 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &state.response.status);
   line.with("status", state.response.status).with("bytes", static_cast<int64_t>(state.body.size()));
   outcome.response = std::move(state.response);
-  outcome.response.body = Secret(state.body);
+  outcome.response.body = std::move(state.body);
   learn_time(outcome.response, sent, time(nullptr), clock);
   return outcome;
 }

@@ -34,10 +34,9 @@ std::string_view text_of(const Json::Value& value) {
 /// jsoncpp's own writer goes through streams, whose buffers nobody can wipe.
 class Writer {
  public:
-  /// Without `out` it only counts.
-  Writer(bool is_indented, std::string* out) : is_indented_(is_indented), out_(out) {}
+  explicit Writer(bool is_indented) : is_indented_(is_indented) {}
 
-  size_t size() const { return size_; }
+  Secret finish() && { return std::move(out_); }
 
   void write(const Json::Value& value) {
     if (value.isString()) return quote(text_of(value));
@@ -78,10 +77,7 @@ class Writer {
     }
   }
 
-  void put(std::string_view text) {
-    size_ += text.size();
-    if (out_ != nullptr) out_->append(text);
-  }
+  void put(std::string_view text) { out_.append(text); }
 
   void new_line() {
     if (!is_indented_) return;
@@ -106,8 +102,7 @@ class Writer {
   }
 
   const bool is_indented_;
-  std::string* const out_;
-  size_t size_ = 0;
+  Secret out_;
   int depth_ = 0;
 };
 
@@ -164,13 +159,10 @@ std::optional<int64_t> number_in(const Json::Value& object, const char* key) {
   return value.asInt64();
 }
 
-std::string to_json(const Json::Value& value, bool indented) {
-  Writer counting(indented, nullptr);
-  counting.write(value);
-  std::string out;
-  out.reserve(counting.size());
-  Writer(indented, &out).write(value);
-  return out;
+Secret to_json(const Json::Value& value, bool indented) {
+  Writer writer(indented);
+  writer.write(value);
+  return std::move(writer).finish();
 }
 
 }  // namespace pqmint

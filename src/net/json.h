@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/secret.h"
+
 namespace pqmint {
 
 /// Overwrites all texts in `value`, however deep: jsoncpp frees them as they are.
@@ -49,8 +51,7 @@ const Json::Value& object_in(const Json::Value& object, const char* key);
 /// The whole number under `key`. Nothing if it is not there or is none.
 std::optional<int64_t> number_in(const Json::Value& object, const char* key);
 
-/// As one line without blanks outside of texts; with `indented` for people. Made at once, so that no shorter copy stays
-/// behind: who has secrets in it has one text to wipe.
-std::string to_json(const Json::Value& value, bool indented = false);
+/// As one line without blanks outside of texts; with `indented` for people.
+Secret to_json(const Json::Value& value, bool indented = false);
 
 }  // namespace pqmint

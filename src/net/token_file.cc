@@ -15,6 +15,7 @@
 #include "base/descriptor.h"
 #include "base/shown.h"
 #include "base/transfer.h"
+#include "base/trim.h"
 
 namespace pqmint {
 
@@ -47,11 +48,9 @@ Result<Secret> read_small_file(const std::string& path, size_t most) {
 Result<Secret> read_token_file(const std::string& path, size_t most) {
   auto bytes = read_small_file(path, most);
   if (!bytes) return bytes;
-  constexpr std::string_view kSpace = " \t\r\n";
-  std::string_view text = bytes->reveal();
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return Error{shown(path, kShownPath) + " is empty"};
-  return Secret(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
+  const std::string_view text = trim(bytes->reveal());
+  if (text.empty()) return Error{shown(path, kShownPath) + " is empty"};
+  return Secret(text);
 }
 
 }  // namespace pqmint

@@ -28,11 +28,11 @@ size_t files_in(const std::string& path) {
 
 void promise_round_trip(const Document& document) {
   for (const bool is_indented : {false, true}) {
-    const std::string text = to_json(document, is_indented);
-    const auto again = parse_json_object(text);
-    PROMISE(again && *again == document, text);
+    const Secret text = to_json(document, is_indented);
+    const auto again = parse_json_object(text.reveal());
+    PROMISE(again && *again == document, text.reveal());
   }
-  PROMISE(!has(to_json(document), "\n"), "one line");
+  PROMISE(!has(to_json(document).reveal(), "\n"), "one line");
 }
 
 bool is_replaced(std::string_view key) {

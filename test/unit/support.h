@@ -72,7 +72,7 @@ class CleanEnvironment : public ::testing::Test {
 
   static void set(const char* name, const std::string& value) { setenv(name, value.c_str(), 1); }
 
-  std::string write(const std::string& name, const std::string& text) const {
+  std::string write(const std::string& name, std::string_view text) const {
     const std::string path = home + "/" + name;
     std::ofstream(path, std::ios::binary) << text;
     return path;

@@ -55,16 +55,15 @@ Result<bool> write_cache_file(const std::string& path, const Json::Value& object
   if (!target || stat(target.get(), &old) != 0) return fault();
 
   // First what takes memory: nothing may stay behind.
-  std::string text = to_json(object, true);
+  const Secret text = to_json(object, true);
   // The CLI takes every *.json in the folder for a token of its own.
   std::string temporary = std::string(target.get()) + ".XXXXXX";
   Descriptor fd(mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
   const auto size = static_cast<ssize_t>(text.size());
   const bool is_made = fd.get() >= 0;
-  bool good = is_made && write_all(fd.get(), text.data(), text.size()) == size && give_to_owner_of(old, fd.get()) &&
+  bool good = is_made && write_all(fd.get(), text.c_str(), text.size()) == size && give_to_owner_of(old, fd.get()) &&
               fsync(fd.get()) == 0;
   int error = errno;
-  explicit_bzero(text.data(), text.size());
   if (fd.reset() != 0 && good) good = false, error = errno;
   if (good && rename(temporary.c_str(), target.get()) == 0) return true;
   if (good) error = errno;

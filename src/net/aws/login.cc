@@ -75,7 +75,7 @@ Result<Document> refreshed(const Json::Value& old, const Query& query, const Dea
   form["clientId"] = old["clientId"];
   form["grantType"] = "refresh_token";
   form["refreshToken"] = old["refreshToken"];
-  const Secret body = secret_json(form);
+  const Secret body = to_json(form);
   Secret sent;
   const auto make = [&] {
     HttpRequest request = aws_post(query.settings, url, body);

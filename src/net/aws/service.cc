@@ -51,13 +51,6 @@ HttpRequest aws_post(const Settings& settings, std::string url, const Secret& js
   return request;
 }
 
-Secret secret_json(const Json::Value& value) {
-  std::string text = to_json(value);
-  Secret secret(text);
-  explicit_bzero(text.data(), text.size());
-  return secret;
-}
-
 std::string why_refused(const HttpResponse& response, std::string_view operation,
                         std::initializer_list<std::string_view> secrets) {
   const Document body = parse_json_object(response.body.reveal()).value_or(Document());

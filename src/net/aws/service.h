@@ -19,9 +19,6 @@ namespace pqmint {
 HttpRequest aws_request(const Settings& settings, std::string url);
 HttpRequest aws_post(const Settings& settings, std::string url, const Secret& json);
 
-/// A document on its way out, which holds secrets.
-Secret secret_json(const Json::Value& value);
-
 /// Why a call brought nothing, without asker and remedy: "An error occurred (CODE) when calling the OPERATION
 /// operation: MESSAGE" as botocore says it, or what came in place of an answer. `secrets` are what the request carried.
 std::string why_refused(const HttpResponse& response, std::string_view operation,

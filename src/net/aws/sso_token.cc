@@ -48,7 +48,7 @@ Result<Document> refreshed(const Json::Value& old, const Query& query, const Dea
   Document form;
   form["grantType"] = "refresh_token";
   for (const char* field : {"clientId", "clientSecret", "refreshToken"}) form[field] = old[field];
-  const Secret body = secret_json(form);
+  const Secret body = to_json(form);
   const HttpOutcome outcome = exchange_with_retries([&] { return aws_post(query.settings, url, body); },
                                                     attempts_of(query.settings), deadline, query.clock);
   if (!outcome) return Error{why_unreachable(outcome, url)};

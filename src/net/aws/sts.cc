@@ -7,10 +7,6 @@
 #include <string.h>
 
 #include <algorithm>
-#include <charconv>
-#include <span>
-#include <utility>
-#include <vector>
 
 #include "base/instant.h"
 #include "base/percent.h"
@@ -18,6 +14,7 @@
 #include "base/sigv4.h"
 #include "net/aws/endpoint.h"
 #include "net/aws/service.h"
+#include "net/aws/xml.h"
 #include "net/digest.h"
 #include "net/said.h"
 #include "net/url.h"
@@ -31,166 +28,6 @@ constexpr size_t kShownMessage = 300;
 constexpr int64_t kTolerance = 4 * 60;  // s
 /// What a setting may want: the longest that STS takes.
 constexpr size_t kMaxField = 64 * 1024;
-
-// --- XML, as far as STS speaks it
-
-/// The text of one child element that is looked for.
-struct Child {
-  std::string_view name;
-  std::string text = {};
-  bool is_there = false;
-
-  ~Child() { explicit_bzero(text.data(), text.size()); }
-};
-
-/// A character by its number, in UTF-8; false for one that there is not.
-bool append_character(std::string& out, unsigned long code) {
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  if (code == 0 || code > 0x10FFFF || surrogate) return false;
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-    return true;
-  }
-  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  constexpr unsigned long kLeads[] = {0, 0xC0, 0xE0, 0xF0};
-  out += static_cast<char>(kLeads[more] | (code >> (6 * more)));
-  for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80 | ((code >> (6 * i)) & 0x3F));
-  return true;
-}
-
-/// What stands between & and ;.
-bool append_entity(std::string& out, std::string_view entity) {
-  constexpr std::pair<std::string_view, char> kNamed[] = {
-      {"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
-  for (const auto& [name, character] : kNamed) {
-    if (entity == name) return out += character, true;
-  }
-  if (!entity.starts_with('#')) return false;
-  entity.remove_prefix(1);
-  const bool hex = entity.starts_with('x');
-  if (hex) entity.remove_prefix(1);
-  unsigned long code = 0;
-  const char* const end = entity.data() + entity.size();
-  const auto [stop, failure] = std::from_chars(entity.data(), end, code, hex ? 16 : 10);
-  return failure == std::errc{} && stop == end && append_character(out, code);
-}
-
-/// What is no entity stands for itself.
-void append_unescaped(std::string& out, std::string_view text) {
-  constexpr size_t kLongestReference = 10;  // "&#x10FFFF;"
-  while (!text.empty()) {
-    const size_t end = text[0] == '&' ? text.substr(0, kLongestReference).find(';') : text.npos;
-    const bool is_entity = end != text.npos && append_entity(out, text.substr(1, end - 1));
-    if (!is_entity) out += text[0];
-    text.remove_prefix(is_entity ? end + 1 : 1);
-  }
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-struct Piece {
-  enum class Kind : uint8_t { kText, kCdata, kOpening, kClosing, kEmpty, kPassedOver, kBroken };
-  Kind kind;
-  std::string_view text;  // of a tag: the element's name with its prefix
-};
-
-/// Where the first tag has its '>': a value in quotes may hold one too.
-size_t end_of_tag(std::string_view xml) {
-  char quote = 0;
-  for (size_t at = 1; at < xml.size() && xml[at] != '<'; ++at) {
-    if (quote != 0) {
-      if (xml[at] == quote) quote = 0;
-    } else if (xml[at] == '"' || xml[at] == '\'') {
-      quote = xml[at];
-    } else if (xml[at] == '>') {
-      return at;
-    }
-  }
-  return xml.npos;
-}
-
-/// Takes the first piece off `xml`, which is not empty. A document type is broken XML here: nobody needs its entities.
-Piece next_piece(std::string_view& xml) {
-  using Kind = Piece::Kind;
-  constexpr struct {
-    std::string_view begin, end;
-    Kind kind;
-  } kMarks[] = {
-      {"<!--", "-->", Kind::kPassedOver}, {"<?", "?>", Kind::kPassedOver}, {"<![CDATA[", "]]>", Kind::kCdata}};
-  const auto take = [&](size_t size) {
-    const std::string_view taken = xml.substr(0, size);
-    xml.remove_prefix(taken.size());
-    return taken;
-  };
-  if (xml[0] != '<') return {Kind::kText, take(xml.find('<'))};
-  for (const auto& mark : kMarks) {
-    if (!xml.starts_with(mark.begin)) continue;
-    const size_t end = xml.find(mark.end, mark.begin.size());
-    if (end == xml.npos) return {Kind::kBroken, {}};
-    return {mark.kind, take(end + mark.end.size()).substr(mark.begin.size(), end - mark.begin.size())};
-  }
-  const size_t end = end_of_tag(xml);
-  if (end == xml.npos || xml[1] == '!') return {Kind::kBroken, {}};
-  std::string_view tag = take(end + 1).substr(1, end - 1);
-  const bool closes = tag.starts_with('/');
-  const bool is_empty = tag.ends_with('/');
-  if (closes) tag.remove_prefix(1);
-  tag = tag.substr(0, tag.find_first_of(" \t\r\n/"));
-  return {tag.empty() ? Kind::kBroken : closes ? Kind::kClosing : is_empty ? Kind::kEmpty : Kind::kOpening, tag};
-}
-
-/// Fills in the texts of `children` of the first element `parent`, in whatever order they come; namespaces, attributes
-/// and elements further down are passed over. False if there is no such element, it has a child twice, or the text is
-/// no XML. Looks at each byte once: the answer may be 1 MiB of anything, and no deadline counts here.
-bool read_children(std::string_view xml, std::string_view parent, std::span<Child> children) {
-  using Kind = Piece::Kind;
-  constexpr size_t kMaxDepth = 32;
-  std::vector<std::string_view> open;
-  size_t parent_depth = 0;  // 0: not in it
-  bool is_found = false, is_over = false;
-  Child* current = nullptr;
-  while (!xml.empty()) {
-    const auto [kind, text] = next_piece(xml);
-    const bool is_wanted = current != nullptr && open.size() == parent_depth + 1;
-    if (kind == Kind::kBroken) return false;
-    // One element is all that a document is.
-    const bool is_beside = open.empty() && (kind == Kind::kCdata || (kind == Kind::kText && !trim(text).empty()));
-    const bool is_second = open.empty() && is_over && (kind == Kind::kOpening || kind == Kind::kEmpty);
-    if (is_beside || is_second) return false;
-    if (is_wanted && kind == Kind::kText) append_unescaped(current->text, text);
-    if (is_wanted && kind == Kind::kCdata) current->text += text;
-    if (kind == Kind::kOpening || kind == Kind::kEmpty) {
-      if (open.size() == kMaxDepth) return false;
-      open.push_back(text);
-      const std::string_view local = text.substr(text.find(':') + 1);
-      if (!is_found && local == parent) {
-        is_found = true;
-        parent_depth = open.size();
-      } else if (parent_depth != 0 && open.size() == parent_depth + 1) {
-        const auto child = std::ranges::find(children, local, &Child::name);
-        current = child == children.end() ? nullptr : &*child;
-        if (current != nullptr && std::exchange(current->is_there, true)) return false;
-        // All of it at once: no outgrown copy of a secret stays behind.
-        if (current != nullptr) current->text.reserve(xml.size());
-      }
-    }
-    if (kind == Kind::kClosing && (open.empty() || open.back() != text)) return false;
-    if (kind == Kind::kClosing || kind == Kind::kEmpty) {
-      if (open.size() == parent_depth + 1) current = nullptr;
-      if (open.size() == parent_depth) parent_depth = 0;
-      open.pop_back();
-      is_over = open.empty();
-    }
-  }
-  return is_found && open.empty();
-}
-
-// --- errors
 
 struct Remedy {
   std::string_view code;
@@ -247,10 +84,10 @@ struct Fault {
 
 /// `proof` is the secret that the request carried: the message about a wrong signature repeats the headers.
 Fault fault_in(const HttpResponse& response, std::string_view proof) {
-  Child children[] = {{"Code"}, {"Message"}};
-  if (!read_children(response.body.reveal(), "Error", children)) return {};
+  XmlChild children[] = {{"Code"}, {"Message"}};
+  if (!read_xml_children(response.body.reveal(), "Error", children)) return {};
   const auto& [code, message] = children;
-  return {said(trim(code.text), kShownCode, {proof}), said(trim(message.text), kShownMessage, {proof})};
+  return {said(code.value(), kShownCode, {proof}), said(message.value(), kShownMessage, {proof})};
 }
 
 template <size_t kSize>
@@ -310,21 +147,13 @@ StsForm::StsForm(std::string_view action) : action_(action) {
 
 StsForm& StsForm::add(std::string_view name, std::string_view value) {
   if (value.empty()) return *this;
-  std::string encoded;
-  encoded.reserve(percent_encoded_size(value));
-  append_percent_encoded(encoded, value);
-  std::string longer;
-  longer.reserve(text_.size() + name.size() + encoded.size() + 2);
-  longer.append(text_.reveal()).append("&").append(name).append("=");
-  for (size_t at = 0; at < encoded.size(); ++at) {
-    // A form writes a blank as +.
-    const bool blank = encoded.compare(at, 3, "%20") == 0;
-    longer += blank ? '+' : encoded[at];
-    if (blank) at += 2;
+  text_.append("&").append(name).append("=");
+  for (size_t blank = value.find(' '); blank != value.npos; blank = value.find(' ')) {
+    append_percent_encoded(text_, value.substr(0, blank));
+    text_.append("+");  // as forms have it
+    value.remove_prefix(blank + 1);
   }
-  text_ = Secret(longer);
-  explicit_bzero(longer.data(), longer.size());
-  explicit_bzero(encoded.data(), encoded.size());
+  append_percent_encoded(text_, value);
   return *this;
 }
 
@@ -360,7 +189,7 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   const std::string signed_headers =
       std::string("content-type;host;x-amz-date") + (token.empty() ? "" : ";x-amz-security-token");
   const std::string token_line_name = token.empty() ? "" : "x-amz-security-token:";
-  const std::string signature =
+  const Secret signature =
       sign_request({"POST\n", canonical_path(parts->path), "\n\ncontent-type:", kType, "\nhost:", parts->authority,
                     "\nx-amz-date:", scope.time(), "\n", token_line_name, token, token.empty() ? "" : "\n", "\n",
                     signed_headers, "\n", hex(digest("SHA256", form.text().reveal()))},
@@ -370,9 +199,10 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   }
   request.add_header("X-Amz-Date", scope.time());
   if (!token.empty()) request.add_header("X-Amz-Security-Token", token);
-  request.add_header("Authorization", std::string(kSigV4Algorithm) + " Credential=" + query.signer->access_key_id +
-                                          "/" + std::string(scope.text()) + ", SignedHeaders=" + signed_headers +
-                                          ", Signature=" + signature);
+  Secret authorization(kSigV4Algorithm);
+  authorization.append(" Credential=").append(query.signer->access_key_id).append("/").append(scope.text());
+  authorization.append(", SignedHeaders=").append(signed_headers).append(", Signature=").append(signature.reveal());
+  request.headers.emplace_back("Authorization", std::move(authorization));
   return request;
 }
 
@@ -411,15 +241,15 @@ Result<Fetched> ask_sts(const StsForm& form, const Query& query, std::string_vie
 }
 
 Result<Fetched> parse_sts_answer(std::string_view xml, std::string_view action, int64_t now) {
-  Child children[] = {{"AccessKeyId"}, {"SecretAccessKey"}, {"SessionToken"}, {"Expiration"}};
-  const bool is_answer = read_children(xml, "Credentials", children);
-  const auto expires = parse_instant(trim(children[3].text));
+  XmlChild children[] = {{"AccessKeyId"}, {"SecretAccessKey"}, {"SessionToken"}, {"Expiration"}};
+  const bool is_answer = read_xml_children(xml, "Credentials", children);
+  const auto expires = parse_instant(children[3].value());
   Fetched found;
-  found.access_key_id = trim(children[0].text);
-  found.secret_access_key = Secret(trim(children[1].text));
-  found.session_token = Secret(trim(children[2].text));
+  found.access_key_id = children[0].value();
+  found.secret_access_key = Secret(children[1].value());
+  found.session_token = Secret(children[2].value());
   const bool is_whole = std::ranges::none_of(
-      children, [](const Child& child) { return trim(child.text).empty() || !is_header_value(trim(child.text)); });
+      children, [](const XmlChild& child) { return child.value().empty() || !is_header_value(child.value()); });
   if (!is_answer || !is_whole || !expires) {
     return Error{std::string(action) + ": the answer of STS holds no credentials; is there a proxy in between?"};
   }

@@ -84,13 +84,8 @@ Result<Fetched> fetch_device_code(const Query& query) {
   };
   const Deadline deadline = query.deadline.no_later_than(offered("expires_in", kLongestLife));
   seconds interval = offered("interval", kUsualInterval);
-  const std::string grant =
-      "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&" + who + "&device_code=";
-  std::string text;
-  text.reserve(grant.size() + percent_encoded_size(code));  // at once, so that no shorter copy stays behind
-  append_percent_encoded(text.append(grant), code);
-  const Secret poll_form(text);
-  explicit_bzero(text.data(), text.size());
+  Secret poll_form("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&");
+  append_percent_encoded(poll_form.append(who).append("&device_code="), code);
   for (;;) {
     const milliseconds pause = std::min<milliseconds>(interval, deadline.left());
     if (pause.count() == 0) return Error{"nobody logged in before the code expired; run the command again"};

@@ -272,21 +272,14 @@ std::string token_endpoint(const Settings& settings) {
 Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::string, Secret>> proof,
                               const std::function<void(HttpRequest&)>& adapt) {
   const std::string request_id = random_uuid();
-  std::string form = "client_id=";
-  append_percent_encoded(form, query.settings["client_id"]);
-  form += "&scope=";
-  append_percent_encoded(form, query.settings["scope"]);
-  form += "&grant_type=client_credentials";
-  size_t size = form.size();
-  for (const auto& [name, value] : proof) size += name.size() + 2 + percent_encoded_size(value.reveal());
-  form.reserve(size);  // at once, so that no shorter copy stays behind in freed memory
+  Secret body("client_id=");
+  append_percent_encoded(body, query.settings["client_id"]);
+  append_percent_encoded(body.append("&scope="), query.settings["scope"]);
+  body.append("&grant_type=client_credentials");
   const std::string_view carried = proof.empty() ? std::string_view() : proof.front().second.reveal();
   for (const auto& [name, value] : proof) {
-    form.append("&").append(name).append("=");
-    append_percent_encoded(form, value.reveal());
+    append_percent_encoded(body.append("&").append(name).append("="), value.reveal());
   }
-  const Secret body(form);
-  explicit_bzero(form.data(), form.size());
 
   const auto make = [&] {
     HttpRequest request;

@@ -271,11 +271,9 @@ HttpOutcome ask_arc(const std::function<HttpRequest()>& make, const Query& query
   if (!key) return first;
   const auto with_key = [&] {
     HttpRequest request = make();
-    std::string value = "Basic ";
-    value.reserve(value.size() + key->size());
-    value += key->reveal();
-    request.add_header("Authorization", value);
-    explicit_bzero(value.data(), value.size());
+    Secret value("Basic ");
+    value.append(key->reveal());
+    request.headers.emplace_back("Authorization", std::move(value));
     return request;
   };
   return ask(Platform::kArc, with_key, query);

@@ -5,13 +5,17 @@
 
 #include <gtest/gtest.h>
 
+#include "base/secret.h"
+
 namespace pqmint {
 namespace {
 
 std::string encoded(std::string_view text) {
   std::string out;
   append_percent_encoded(out, text);
-  EXPECT_EQ(out.size(), percent_encoded_size(text));
+  Secret secret;
+  append_percent_encoded(secret, text);
+  EXPECT_EQ(secret.reveal(), out);
   return out;
 }
 

@@ -4,12 +4,40 @@
 #include "base/secret.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
+#include <stdlib.h>
 
 #include <memory>
+#include <new>
 #include <sstream>
 #include <type_traits>
 
 #include "base/shown.h"
+
+namespace {
+
+constexpr std::string_view kPart = "s3cret-part-of-a-longer-one;";
+int g_unwiped = 0;
+
+void give_back(void* block) {
+  const std::string_view bytes(static_cast<const char*>(block), block == nullptr ? 0 : malloc_usable_size(block));
+  g_unwiped += bytes.find(kPart) != bytes.npos;
+  free(block);
+}
+
+}  // namespace
+
+// Every block of this program is looked into when it is given back.
+void* operator new(size_t size) {
+  if (void* block = malloc(size)) return block;
+  throw std::bad_alloc();
+}
+void operator delete(void* block) noexcept {
+  give_back(block);
+}
+void operator delete(void* block, size_t) noexcept {
+  give_back(block);
+}
 
 namespace pqmint {
 namespace {
@@ -49,6 +77,31 @@ TEST(SecretType, LeavesNothingInItsRoom) {
   *secret = Secret(kShort);
   std::destroy_at(secret);
   EXPECT_FALSE(holds());
+}
+
+/// How many blocks were given back with the part in them.
+template <typename Text>
+int left_behind_by_growing() {
+  Text text;
+  g_unwiped = 0;
+  for (int i = 0; i < 500; ++i) text.append(kPart);
+  const int count = g_unwiped;
+  EXPECT_EQ(text.size(), 500 * kPart.size());
+  return count;
+}
+
+TEST(SecretType, GrowsWithoutLeavingAnythingBehind) {
+  EXPECT_EQ(left_behind_by_growing<Secret>(), 0);
+  EXPECT_GT(left_behind_by_growing<std::string>(), 3) << "it would be seen";
+  Secret secret;
+  std::string whole;
+  for (int i = 0; i < 100; ++i) {
+    whole += std::to_string(i);
+    EXPECT_EQ(secret.append(std::to_string(i)).reveal(), whole);
+  }
+  secret.reserve(1);
+  EXPECT_EQ(secret.reveal(), whole);
+  EXPECT_STREQ(secret.c_str(), whole.c_str());
 }
 
 TEST(Shown, AUrlWithoutWhoMayUseIt) {

@@ -98,7 +98,7 @@ class EverySource : public test::SourceTest {
     sso["clientSecret"] = canary("sso-client");
     sso["registrationExpiresAt"] = test::ahead(86400);
     sso["refreshToken"] = canary("sso-refresh");
-    write("sso/ee0bfd2552fbd840c02cc48b6e823320543c450f.json", to_json(sso));  // sha1 of "corp"
+    write("sso/ee0bfd2552fbd840c02cc48b6e823320543c450f.json", to_json(sso).reveal());  // sha1 of "corp"
     Json::Value login;
     login["accessToken"]["accessKeyId"] = "ASIAOLD";
     login["accessToken"]["secretAccessKey"] = canary("login-old");
@@ -109,7 +109,7 @@ class EverySource : public test::SourceTest {
     std::ifstream pem(home + "/dpop.pem");
     login["dpopKey"] = std::string(std::istreambuf_iterator<char>(pem), {});
     // sha256 of "corp"
-    write("login/19f4c684a3ff4f2dfa73b8d9098257cfb08e3da6b5ac7f86aa3aa36537018265.json", to_json(login));
+    write("login/19f4c684a3ff4f2dfa73b8d9098257cfb08e3da6b5ac7f86aa3aa36537018265.json", to_json(login).reveal());
   }
 
   std::vector<Way> ways() const {

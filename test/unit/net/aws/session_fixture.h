@@ -88,7 +88,7 @@ class SessionFixture : public CleanEnvironment {
     return {std::istreambuf_iterator<char>(file), {}};
   }
   Json::Value saved() const { return parse_json_object(text_of(path_)).value_or(Json::Value()); }
-  void save(const Json::Value& object) const { std::ofstream(path_) << to_json(object, true); }
+  void save(const Json::Value& object) const { std::ofstream(path_) << to_json(object, true).reveal(); }
   mode_t mode() const {
     struct stat info = {};
     stat(path_.c_str(), &info);

@@ -114,7 +114,7 @@ TEST_F(Sso, TheFileIsNamedAsTheCliNamesIt) {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directory(folder_);
     EXPECT_TRUE(contains(fetch(), name)) << "the error says which file was looked for";
-    std::ofstream(folder_ + "/" + name) << to_json(token(kHour));
+    std::ofstream(folder_ + "/" + name) << to_json(token(kHour)).reveal();
     EXPECT_EQ(fetch(), "ASIAROLE") << name;
   }
   EXPECT_EQ(count, 2);
@@ -401,11 +401,11 @@ TEST_F(Sso, WithoutItsRegistrationATokenIsNotRefreshed) {
 TEST_F(Sso, ALegacyTokenIsNeverRefreshed) {
   setting("sso_session", "");
   const std::string legacy = folder_ + "/3947de8b16688092197fa616c34e01335f21d256.json";
-  std::ofstream(legacy) << to_json(token(60));
+  std::ofstream(legacy) << to_json(token(60)).reveal();
   EXPECT_EQ(fetch(), "ASIAROLE");
   EXPECT_EQ(bearer(), "s3cret-old");
   EXPECT_EQ(refreshes(), 0u);
-  std::ofstream(legacy) << to_json(token(-1));
+  std::ofstream(legacy) << to_json(token(-1)).reveal();
   const std::string said = fetch();
   EXPECT_TRUE(contains(said,
                        "The SSO session associated with this profile has expired or is otherwise invalid. To refresh "
