@@ -113,6 +113,20 @@ TEST_F(AwsSources, ARoleOnTopOfARole) {
   EXPECT_EQ(sts.heard()[1].headers.at("x-amz-security-token"), kRoleSessionToken);
 }
 
+TEST_F(AwsSources, ThreadsThatWantOneRoleAskOnce) {
+  HttpServer sts([](const Heard&) {
+    Reply reply = assumed_role();
+    reply.delay = std::chrono::milliseconds(300);  // the others come meanwhile
+    return reply;
+  });
+  environment_.keys();
+  environment_.set("AWS_ENDPOINT_URL_STS", sts.url());
+  Client client(environment_);
+  const std::string role = "passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/App";
+  EXPECT_EQ(client.say({"threads", "16", good_ + role, "select session_user"}), "iam_user");
+  EXPECT_EQ(sts.count(), 1u);
+}
+
 TEST_F(AwsSources, ARefusedRoleIsNotFallenThrough) {
   HttpServer sts([](const Heard&) {
     return Reply{
