@@ -42,8 +42,8 @@ class Secret {
     std::string larger;
     larger.reserve(room);
     larger = text_;
+    wipe();  // first: a short text lies in the string itself, and a swap leaves its end there
     text_.swap(larger);
-    explicit_bzero(larger.data(), larger.capacity());
   }
   std::string_view reveal() const { return text_; }
   const char* c_str() const { return text_.c_str(); }

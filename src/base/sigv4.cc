@@ -197,7 +197,9 @@ Secret sign_request(std::initializer_list<std::string_view> canonical_request, c
                  digest)) {
     return {};
   }
-  return hex(digest);
+  Secret signature = hex(digest);
+  explicit_bzero(digest.data(), digest.size());
+  return signature;
 }
 
 }  // namespace pqmint

@@ -101,6 +101,16 @@ TEST(SecretType, GrowsWithoutLeavingAnythingBehind) {
   }
   secret.reserve(1);
   EXPECT_EQ(secret.reveal(), whole);
+
+  // What was short lay in the object, where a pointer and two numbers lie then.
+  alignas(Secret) unsigned char room[sizeof(Secret)];
+  auto* grown = new (room) Secret("0123456789abcde");
+  grown->append(kPart);
+  const std::string_view bytes(reinterpret_cast<const char*>(room), sizeof room);
+  EXPECT_EQ(bytes.find("89"), bytes.npos);
+  EXPECT_EQ(bytes.find("cde"), bytes.npos);
+  EXPECT_EQ(grown->reveal().substr(0, 15), "0123456789abcde");
+  std::destroy_at(grown);
   EXPECT_STREQ(secret.c_str(), whole.c_str());
 }
 
