@@ -4,6 +4,7 @@
 #include "pqmint/abi.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
@@ -157,7 +158,22 @@ void log(const Grant& grant, const TlsPlan& tls) {
       .with("result", grant.error.empty() ? "minted" : "failed");
 }
 
+/// A thread that were cancelled (pthread_cancel) while it waits here would be unwound through C++ frames with the
+/// tables of another runtime, which ends the process, and leave a fetch that nobody finishes. So it is cancelled
+/// afterwards: by libpq, or where the program waits next.
+class Uncancelled {
+ public:
+  Uncancelled() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~Uncancelled() { pthread_setcancelstate(before_, nullptr); }
+  Uncancelled(const Uncancelled&) = delete;
+  Uncancelled& operator=(const Uncancelled&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
 const pqmint_answer* mint(const pqmint_request* request) try {
+  const Uncancelled guard;
   const LogScope scope(request->connection);
   // If memory was out when OpenSSL made its context, that is lost to this process, and every digest would crash (3.0).
   if (OSSL_LIB_CTX_get0_global_default() == nullptr) return nullptr;
@@ -195,6 +211,7 @@ void release(const pqmint_answer* answer) {
 }
 
 const char* explain(const pqmint_answer* answer, size_t grant, const char* said) try {
+  const Uncancelled guard;
   // What was given out as const is an Answer that mint() made with new, and still belongs to its caller.
   auto* whole = const_cast<Answer*>(static_cast<const Answer*>(answer));
   whole->explanation = explain_refusal(whole->owned.at(grant), whole->login, view(said));
@@ -204,6 +221,7 @@ const char* explain(const pqmint_answer* answer, size_t grant, const char* said)
 }
 
 int forget(const pqmint_answer* answer, size_t grant) try {
+  const Uncancelled guard;
   const Grant& refused = static_cast<const Answer*>(answer)->owned.at(grant);
   if (!refused.remembered) return 0;
   forget_credentials(*refused.remembered, refused.remembered_since);

@@ -141,6 +141,23 @@ std::string threads(int count, const std::string& conninfo, const std::string& s
   return out;
 }
 
+// Cancels a thread while it connects, as old programs with threads end their workers.
+std::string cancelled(const std::string& conninfo, int milliseconds) {
+  std::string copy = conninfo;
+  pthread_t thread;
+  const auto connect = [](void* text) -> void* {
+    PQfinish(PQconnectdb(static_cast<std::string*>(text)->c_str()));
+    pthread_testcancel();
+    return nullptr;
+  };
+  if (pthread_create(&thread, nullptr, connect, &copy) != 0) return "no thread";
+  poll(nullptr, 0, milliseconds);
+  pthread_cancel(thread);
+  void* result = nullptr;
+  pthread_join(thread, &result);
+  return result == PTHREAD_CANCELED ? "cancelled" : "finished";
+}
+
 sigjmp_buf g_way_out;
 
 // Leaves PQconnectdb by an alarm and a long jump, as programs do that bound it so.
@@ -314,6 +331,7 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "leave") return leave(arg(1), arg(2));
   if (word == "starve") return starved(std::stoul(arg(1)), std::stoul(arg(2)), arg(3));
   if (word == "repeat") return repeated(std::stoi(arg(1)), arg(2));
+  if (word == "cancel") return cancelled(arg(1), std::stoi(arg(2)));
   if (word == "abandon") return abandoned(arg(1));
   if (word == "fds") return std::to_string(pqmint::test::open_descriptors());
   if (word == "version") return std::to_string(PQlibVersion());

@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
+#include "fake_aws.h"
 #include "harness.h"
-#include "http_server.h"
 
 namespace pqmint::test {
 namespace {
@@ -65,14 +65,24 @@ TEST_F(Host, AnExitHandlerMayConnect) {
   EXPECT_EQ(client.finish(), 0);
 }
 
+// While credentials are fetched it waits, and is cancelled afterwards; the host goes on, and so does who else connects.
+TEST_F(Host, AThreadThatIsCancelledTakesNobodyWithIt) {
+  const HttpServer sts([](const Heard&) {
+    Reply reply = assumed_role();
+    reply.delay = std::chrono::milliseconds(700);
+    return reply;
+  });
+  environment_.set("AWS_ENDPOINT_URL_STS", sts.url());
+  const std::string role = good("passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/One");
+  Client client(environment_);
+  EXPECT_EQ(client.say({"cancel", role, "200"}), "cancelled");
+  EXPECT_EQ(client.say({"connectdb", role}), "OK");
+  EXPECT_EQ(sts.count(), 1u) << "what was fetched is there";
+}
+
 // A worker forked before anything was fetched, and one that finds what its parent has, its modules and libcurl.
 TEST_F(Host, WorkersThatAreForkedFetchForThemselves) {
-  const HttpServer sts([](const Heard&) {
-    return Reply{200,
-                 "<R><Credentials><AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
-                 "<SessionToken>t</SessionToken><Expiration>2099-01-15T12:34:56Z</Expiration></Credentials></R>",
-                 {{"Content-Type", "text/xml"}}};
-  });
+  const HttpServer sts([](const Heard&) { return assumed_role(); });
   environment_.set("AWS_ENDPOINT_URL_STS", sts.url());
   const auto as = [this](const char* role) {
     return good(std::string("passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/") + role);
