@@ -43,6 +43,11 @@ inline std::string shown_url(std::string_view url, size_t most) {
   return shown(std::string(begin).append("*").append(url.substr(at)), most);
 }
 
+/// The same in quotation marks: a name that a user has written.
+inline std::string quoted(std::string_view text, size_t most = 60) {
+  return "\"" + shown(text, most) + "\"";
+}
+
 /// How much of a path an error text shows: two of them and what is said about them fit on a page.
 inline constexpr size_t kShownPath = 120;
 

@@ -277,7 +277,7 @@ int read_all(int fd, bool pipe, Bytes& out) {
     if (count == 0) return 0;
     if (count > 0) {
       out.size += static_cast<size_t>(count);
-    } else if (errno != EINTR && errno != EAGAIN) {
+    } else if (errno != EINTR && (errno != EAGAIN || !pipe)) {
       return errno;
     }
   }

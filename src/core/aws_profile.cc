@@ -29,10 +29,6 @@ std::string_view variable(const char* name) {
   return trim(value != nullptr ? value : "");
 }
 
-std::string quoted(std::string_view name) {
-  return "\"" + shown(name, kShownName) + "\"";
-}
-
 ProfileChoice ProfileChoice::make(const std::string& asked) {
   if (!asked.empty()) return {asked, "profile="};
   for (const char* name : {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}) {
@@ -90,14 +86,14 @@ Error Profile::missing(const ProfileChoice& choice) const {
   for (const auto& file : files_) {
     for (const auto& [name, section] : file->profiles) names.insert(name);
   }
-  std::string text =
-      "profile " + quoted(choice.name) + " (from " + std::string(choice.asked_by) + ") does not exist in " + places();
+  std::string text = "profile " + quoted(choice.name, kShownName) + " (from " + std::string(choice.asked_by) +
+                     ") does not exist in " + places();
   if (names.empty()) return Error{text + ", which have no profiles at all; make one with aws configure"};
   text += "; there are ";
   size_t listed = 0;
   for (const std::string_view name : names) {
     if (listed == kListedProfiles) break;
-    text += (listed++ == 0 ? "" : ", ") + quoted(name);
+    text += (listed++ == 0 ? "" : ", ") + quoted(name, kShownName);
   }
   if (names.size() > listed) text += " and " + std::to_string(names.size() - listed) + " more";
   return Error{text};

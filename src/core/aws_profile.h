@@ -15,9 +15,6 @@ namespace pqmint {
 /// no key holds any), empty if it is not set. Borrowed from the environment.
 std::string_view variable(const char* name);
 
-/// "name", fit for one line of an error text.
-std::string quoted(std::string_view name);
-
 /// Which profile counts, and who said so.
 struct ProfileChoice {
   std::string name = "default";

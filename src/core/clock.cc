@@ -15,16 +15,16 @@ namespace {
 constexpr int64_t kUnknown = INT64_MIN;
 constinit std::atomic<int64_t> g_skew = kUnknown;
 
-bool is_correction_off() {
-  const char* value = getenv("AWS_DISABLE_CLOCK_SKEW_CORRECTION");
-  return value != nullptr && strcasecmp(value, "true") == 0;
-}
-
 }  // namespace
 
 int64_t server_now() {
   const int64_t skew = g_skew.load(std::memory_order_relaxed);
-  return time(nullptr) + (skew == kUnknown || is_correction_off() ? 0 : skew);
+  return time(nullptr) + (skew == kUnknown || !is_skew_corrected() ? 0 : skew);
+}
+
+bool is_skew_corrected() {
+  const char* value = getenv("AWS_DISABLE_CLOCK_SKEW_CORRECTION");
+  return value == nullptr || strcasecmp(value, "true") != 0;
 }
 
 std::optional<int64_t> known_skew() {

@@ -13,7 +13,10 @@ int64_t server_now();
 /// How many seconds the servers are ahead of this machine; nothing as long as none has told. Thread-safe.
 std::optional<int64_t> known_skew();
 
-/// Corrects this process's clock from now on, unless AWS_DISABLE_CLOCK_SKEW_CORRECTION is true. Thread-safe.
+/// Whether that is allowed for: unless AWS_DISABLE_CLOCK_SKEW_CORRECTION is true. Thread-safe.
+bool is_skew_corrected();
+
+/// Corrects this process's clock from now on. Thread-safe.
 void learn_skew(int64_t seconds);
 
 }  // namespace pqmint

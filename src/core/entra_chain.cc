@@ -27,6 +27,7 @@ constexpr Cloud kPublic = {".azure.com", "https://ossrdbms-aad.database.windows.
 constexpr Cloud kClouds[] = {
     kPublic,
     {".usgovcloudapi.net", "https://ossrdbms-aad.database.usgovcloudapi.net", "login.microsoftonline.us"},
+    {".cosmos.azure.us", "https://ossrdbms-aad.database.usgovcloudapi.net", "login.microsoftonline.us"},
     {".chinacloudapi.cn", "https://ossrdbms-aad.database.chinacloudapi.cn", "login.partner.microsoftonline.cn"},
 };
 constexpr std::string_view kCosmosResource = "https://token.postgres.cosmos.azure.com";

@@ -75,10 +75,12 @@ constexpr int64_t kNoSkew = 5;  // seconds that a Date header, an answer's way a
 void tell_clock(Explanation& explanation) {
   const auto skew = known_skew();
   if (!skew) return;
-  const bool agrees = std::abs(*skew) <= kNoSkew;
-  explanation.fact("clock", agrees ? "this machine's agrees with AWS's"
-                                   : "this machine's is " + duration(std::abs(*skew)) +
-                                         (*skew > 0 ? " behind" : " ahead of") + " AWS's, which was allowed for");
+  if (std::abs(*skew) <= kNoSkew) return explanation.fact("clock", "this machine's agrees with AWS's");
+  const char* consequence = is_skew_corrected()
+                                ? "which was allowed for"
+                                : "and AWS_DISABLE_CLOCK_SKEW_CORRECTION forbids to allow for it: timedatectl";
+  explanation.fact("clock", "this machine's is " + duration(std::abs(*skew)) + (*skew > 0 ? " behind" : " ahead of") +
+                                " AWS's, " + consequence);
 }
 
 void tell_causes_at_rds(Explanation& explanation, const Grant& grant, std::string_view user) {

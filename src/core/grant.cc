@@ -8,12 +8,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "base/result.h"
 #include "base/shown.h"
+#include "core/aws_profile.h"
 #include "core/clock.h"
 #include "core/net.h"
 #include "core/policy.h"
@@ -28,10 +28,6 @@ using Provider = TokenSpec::Provider;
 std::string_view view(const char* text) {
   return text ? std::string_view(text) : std::string_view();
 }
-std::string quoted(std::string_view text) {
-  return "\"" + std::string(text) + "\"";
-}
-
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
@@ -55,8 +51,8 @@ Result<std::string> addresses_of(const std::string& name) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   if (const int failure = getaddrinfo(name.c_str(), nullptr, &hints, &list); failure != 0) {
-    return Error{"could not translate host name " + quoted(name) + " to an address (" + gai_strerror(failure) +
-                 "); check the name, or give hostaddr="};
+    return Error{"could not translate host name " + quoted(name, kShownPath) + " to an address (" +
+                 gai_strerror(failure) + "); check the name, or give hostaddr="};
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, freeaddrinfo);
   std::string out;
@@ -66,7 +62,7 @@ Result<std::string> addresses_of(const std::string& name) {
     if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
     out += (count++ ? "," : "") + std::string(text);
   }
-  if (count == 0) return Error{"host name " + quoted(name) + " has no address"};
+  if (count == 0) return Error{"host name " + quoted(name, kShownPath) + " has no address"};
   return out;
 }
 
@@ -166,13 +162,13 @@ class Granting {
                           : spec_.provider == Provider::kEntra ? Service::kEntra
                                                                : Service::kNone;
     if (asked == Service::kNone && endpoint.service == Service::kNone) {
-      return fail(quoted(subject_.name) +
+      return fail(quoted(subject_.name, kShownPath) +
                   " does not say which service it is; for a tunnel or a CNAME put the real endpoint "
                   "into the token spec: pqmint:rds?endpoint=NAME.rds.amazonaws.com:5432");
     }
     if (asked != Service::kNone && endpoint.service != Service::kNone && asked != endpoint.service) {
-      return fail("the token spec asks for " + std::string(name_of(asked)) + ", but " + quoted(subject_.name) +
-                  " is an endpoint of " + name_of(endpoint.service));
+      return fail("the token spec asks for " + std::string(name_of(asked)) + ", but " +
+                  quoted(subject_.name, kShownPath) + " is an endpoint of " + name_of(endpoint.service));
     }
     grant_.service = asked != Service::kNone ? asked : endpoint.service;
     grant_.kind = endpoint.kind;
@@ -181,7 +177,7 @@ class Granting {
     const bool signs_port = grant_.service == Service::kRds && spec_.endpoint_host.empty();
     if (signs_port && is_loopback(view(host_.hostaddr))) note_tunnel();
     if (grant_.service != Service::kEntra && request_.at_terminal) {
-      return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name) +
+      return fail("a device code is for Microsoft Entra, and " + quoted(subject_.name, kShownPath) +
                   " is an endpoint of AWS; leave --device-code out, and run aws sso login or aws login");
     }
     if (grant_.service == Service::kRds && spec_.expires_in != 0) {
@@ -223,13 +219,12 @@ class Granting {
       return true;
     };
     if (take(spec_.region, "option") || take(subject_.endpoint.region(), "host")) return true;
-    if (!take(view(std::getenv("AWS_REGION")), "AWS_REGION") &&
-        !take(view(std::getenv("AWS_DEFAULT_REGION")), "AWS_DEFAULT_REGION")) {
+    if (!take(variable("AWS_REGION"), "AWS_REGION") && !take(variable("AWS_DEFAULT_REGION"), "AWS_DEFAULT_REGION")) {
       auto region = profile_region(spec_.credentials);
       if (!region) return fail(region.error());
       if (!take(*region, "profile") && !take(region_of_machine(), "imds")) {
         return fail(
-            "no region: " + quoted(subject_.name) + " does not name one; " +
+            "no region: " + quoted(subject_.name, kShownPath) + " does not name one; " +
             (is_loopback(subject_.name)
                  ? "if a tunnel to the database begins there, name its end with endpoint= in the token spec"
                  : std::string("set AWS_REGION, or region= in the token spec") +
@@ -268,7 +263,7 @@ class Granting {
     } else if (grant_.kind == HostKind::kDsqlVpce) {
       const std::string id = cluster_id_option(view(request_.options));
       if (classify(id).kind != HostKind::kDsqlClusterId) {
-        return fail(quoted(subject_.name) +
+        return fail(quoted(subject_.name, kShownPath) +
                     " names a VPC endpoint, not a cluster; say which one with options='-c "
                     "amzn-cluster-id=ID', or with endpoint=ID.dsql.REGION.on.aws in a token spec");
       }
@@ -406,6 +401,11 @@ class Granting {
     grant_.token_since = std::chrono::steady_clock::now();
     // A token dies with the keys that signed it, whatever it says of itself.
     const int64_t keys_live = credentials_.expires ? credentials_.expires - now : INT64_MAX;
+    if (keys_live <= 0) {
+      return fail("the AWS keys (" + grant_.credential_source +
+                  ") had expired by this machine's clock before they could sign; set the clock, and unset "
+                  "AWS_DISABLE_CLOCK_SKEW_CORRECTION if it is true");
+    }
     const std::string_view user = view(request_.user);
     if (grant_.service == Service::kRds) {
       grant_.token = mint_rds_token(credentials_, subject_.name, subject_.port, user, grant_.region, now);

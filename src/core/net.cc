@@ -58,6 +58,7 @@ Result<FetchedCredentials> fetch_credentials(const CredentialPlan& plan, const C
 
   std::vector<pqmint_setting> settings;
   for (const auto& [name, value] : plan.settings) settings.push_back({name.c_str(), value.c_str()});
+  if (!is_skew_corrected()) settings.push_back({"skew_is_not_corrected", "true"});
   const pqmint_keys signing = signer != nullptr ? borrowed(*signer) : pqmint_keys{};
   pqmint_fetch what = {};
   what.source = plan.source.c_str();

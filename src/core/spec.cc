@@ -12,6 +12,7 @@
 
 #include "base/endpoint.h"
 #include "base/percent.h"
+#include "base/shown.h"
 #include "base/words.h"
 #include "core/token.h"
 
@@ -64,10 +65,6 @@ bool has_use_for(Provider provider, Users users) {
   return false;
 }
 
-std::string quoted(std::string_view text) {
-  return "\"" + std::string(text) + "\"";
-}
-
 // How many letters must be changed, added or left out to make `a` of `b` (Levenshtein).
 size_t distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
@@ -101,7 +98,7 @@ auto find(std::string_view name, const Known& known) {
 
 // A spec stands where passwords stand: what cannot be read as one is not repeated at length.
 std::string shortened(std::string_view text) {
-  return quoted(text.size() <= 32 ? text : text.substr(0, 32)) + (text.size() <= 32 ? "" : "...");
+  return quoted(text, 32);
 }
 
 std::optional<int64_t> number(std::string_view text) {

@@ -79,7 +79,8 @@ const pqmint_fetched* fetch(const pqmint_fetch* what) try {
   if (!can_throw()) return nullptr;
   const LogScope scope(what->connection);
   auto answer = std::make_unique<Answer>();
-  Clock clock{what->skew, false};
+  Clock clock{what->skew};
+  clock.is_corrected = !Settings({what->settings, what->setting_count}).is("skew_is_not_corrected");
   const QuietErrors quiet;
   auto fetched = ask(*what, clock);
   answer->skew_known = clock.learned;

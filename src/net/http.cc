@@ -215,6 +215,9 @@ HttpFault fault_of(CURLcode code) {
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_ISSUER_ERROR:
       return HttpFault::kTls;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+      return HttpFault::kNotSent;
     default:
       return HttpFault::kBroken;
   }
@@ -376,7 +379,7 @@ std::string HttpResponse::description() const {
 HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock& clock) {
   const auto parts = parse_url(request.url);
   if (!parts) {
-    return failed(HttpFault::kBroken, "not a usable http or https URL: " + shown_url(request.url, kShownPath));
+    return failed(HttpFault::kNotSent, "not a usable http or https URL: " + shown_url(request.url, kShownPath));
   }
   for (const auto& [name, value] : request.headers) {
     // What comes from a variable or a file must not become a header of its own.
@@ -385,7 +388,7 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
     }
   }
   const std::string where = parts->host + " port " + parts->port;
-  if (!is_curl_ready()) return failed(HttpFault::kBroken, "libcurl could not be set up");
+  if (!is_curl_ready()) return failed(HttpFault::kNotSent, "libcurl could not be set up");
   const milliseconds left = deadline.left();
   if (left.count() == 0) return failed(HttpFault::kTimeout, "no time was left to ask " + where);
 
@@ -393,7 +396,7 @@ HttpOutcome exchange(const HttpRequest& request, const Deadline& deadline, Clock
   const Handle handle(curl_easy_init());
   const CURLcode obstacle = handle && make_lists(state) ? prepare(handle.get(), state, left) : CURLE_OUT_OF_MEMORY;
   if (obstacle == CURLE_OUT_OF_MEMORY) return failed(HttpFault::kShortage, "memory is out");
-  if (obstacle != CURLE_OK) return failed(HttpFault::kBroken, "libcurl is too old, or was built without HTTPS");
+  if (obstacle != CURLE_OK) return failed(HttpFault::kNotSent, "libcurl is too old, or was built without HTTPS");
 
   LogLine line(LogLevel::kDebug, "http");
   line.with("method", request.method.c_str()).with("server", where.c_str());

@@ -49,7 +49,7 @@ struct HttpResponse {
 };
 
 /// kShortage: this process had no memory or no descriptor left, which says nothing of the other side. kNotSent: what
-/// was to be sent cannot be.
+/// was to be sent cannot be, and never will.
 enum class HttpFault : uint8_t {
   kNone,
   kConnect,

@@ -42,8 +42,9 @@ class Settings {
 struct Clock {
   int64_t skew = 0;  // seconds that the servers are ahead of this machine
   bool learned = false;
+  bool is_corrected = true;  // false: the user wants this machine's time, whatever the servers say
 
-  int64_t now() const { return time(nullptr) + skew; }  // seconds since the epoch
+  int64_t now() const { return time(nullptr) + (is_corrected ? skew : 0); }  // seconds since the epoch
   void learn(int64_t seconds) {
     skew = seconds;
     learned = true;

@@ -291,8 +291,36 @@ TEST_F(AwsSources, AWrongClockIsCorrected) {
   EXPECT_EQ(log_in(role), "OK");
   EXPECT_NEAR(check(role)["clock_skew"].asInt(), 3600, 3);
   environment_.set("AWS_DISABLE_CLOCK_SKEW_CORRECTION", "true");
-  expect_contains(log_in(role), "PAM authentication failed");
+  const std::string said = log_in(role);
+  expect_contains(said, "PAM authentication failed");
+  expect_contains(said, " behind AWS's, and AWS_DISABLE_CLOCK_SKEW_CORRECTION forbids to allow for it: timedatectl");
+  EXPECT_EQ(said.find("which was allowed for"), std::string::npos);
   server_.clock("real");
+}
+
+// Else a token would be signed with keys that are dead by the one clock and alive by the other.
+TEST_F(AwsSources, WithoutCorrectionOneClockCountsForAll) {
+  HttpServer sts([](const Heard&) {
+    Reply reply = assumed_role(-7200 + 3600);
+    reply.headers["Date"] = http_date(-7200);
+    return reply;
+  });
+  environment_.keys();
+  environment_.set("AWS_ENDPOINT_URL_STS", sts.url()).set("AWS_DISABLE_CLOCK_SKEW_CORRECTION", "true");
+  expect_contains(log_in("passfile=pqmint:rds?role_arn=arn:aws:iam::123456789012:role/App"),
+                  "the refreshed credentials are still expired; check this machine's clock");
+}
+
+TEST_F(AwsSources, ARegionIsTakenWithoutWhatStandsAroundIt) {
+  environment_.keys();
+  environment_.set("AWS_REGION", "eu-west-1\r\n");
+  EXPECT_EQ(check("host=db.internal passfile=pqmint:rds")["region"].asString(), "eu-west-1");
+  environment_.set("AWS_REGION", " ").set("AWS_DEFAULT_REGION", "eu-west-2");
+  EXPECT_EQ(check("host=db.internal passfile=pqmint:rds")["region_source"].asString(), "AWS_DEFAULT_REGION");
+  environment_.set("AWS_REGION", "eu\r\nwest");
+  expect_contains(log_in("host=db.internal passfile=pqmint:rds"), "the region \"eu??west\" (from AWS_REGION)");
+  const std::string said = log_in("host=db\033.internal passfile=pqmint:");
+  expect_contains(said, "\"db?.internal\"");
 }
 
 TEST_F(AwsSources, RefusedKeysFromMemoryAreFetchedAnewOnce) {

@@ -6,6 +6,7 @@
 
 #include "base/endpoint.h"
 #include "base/shown.h"
+#include "net/url.h"
 
 namespace pqmint {
 namespace {
@@ -45,6 +46,7 @@ const Partition& partition_of(std::string_view region) {
 
 struct ServiceTraits {
   const char* setting;
+  const char* variable;
   const char* name;
   const char* fips_name;
 };
@@ -52,13 +54,13 @@ struct ServiceTraits {
 ServiceTraits traits_of(AwsService service) {
   switch (service) {
     case AwsService::kSts:
-      return {"endpoint_url_sts", "sts", "sts-fips"};
+      return {"endpoint_url_sts", "AWS_ENDPOINT_URL_STS", "sts", "sts-fips"};
     case AwsService::kSsoPortal:
-      return {"endpoint_url_sso", "portal.sso", "portal.sso-fips"};
+      return {"endpoint_url_sso", "AWS_ENDPOINT_URL_SSO", "portal.sso", "portal.sso-fips"};
     case AwsService::kSsoOidc:
-      return {"endpoint_url_sso_oidc", "oidc", "oidc-fips"};
+      return {"endpoint_url_sso_oidc", "AWS_ENDPOINT_URL_SSO_OIDC", "oidc", "oidc-fips"};
     case AwsService::kSignin:
-      return {"endpoint_url_signin", "signin", "signin-fips"};
+      return {"endpoint_url_signin", "AWS_ENDPOINT_URL_SIGNIN", "signin", "signin-fips"};
   }
   return {};
 }
@@ -96,7 +98,11 @@ Result<AwsEndpoint> aws_endpoint(AwsService service, std::string_view region, co
   }
   const std::string signing_region(is_global ? "us-east-1" : region);
   if (const std::string_view own = settings[traits.setting]; !own.empty()) {
-    return AwsEndpoint{own_url(service, own), signing_region};
+    std::string url = own_url(service, own);
+    const auto parts = parse_url(url);
+    if (parts && parts->path.find('?') == std::string::npos) return AwsEndpoint{std::move(url), signing_region};
+    return Error{std::string(traits.variable) + " (or endpoint_url) is \"" + shown_url(url, kShownPath) +
+                 "\", which is " + (parts ? "a URL with a query" : "no http or https URL") + "; correct it"};
   }
   const bool fips = settings.is("use_fips_endpoint");
   const bool dual_stack = settings.is("use_dualstack_endpoint");

@@ -172,15 +172,11 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   request.may_use_proxy = true;
   request.ca_bundle = query.settings["ca_bundle"];
   request.body = form.text().clone();
-  const auto parts = parse_url(request.url);
-  if (!parts || parts->path.find('?') != std::string::npos) {
-    return Error{"AWS_ENDPOINT_URL_STS (or endpoint_url) is \"" + shown_url(request.url, kShownPath) + "\", which is " +
-                 (parts ? "a URL with a query" : "no http or https URL") + "; correct it"};
-  }
   constexpr std::string_view kType = "application/x-www-form-urlencoded; charset=utf-8";
   request.add_header("Content-Type", kType);
   if (query.signer == nullptr) return request;
 
+  const UrlParts parts = parse_url(request.url).value();  // aws_endpoint() gives none that cannot be asked
   const SigningScope scope(now, endpoint->signing_region, "sts");
   const std::string_view token = query.signer->session_token != nullptr ? query.signer->session_token : "";
   if (!is_header_value(query.signer->access_key_id) || !is_header_value(token)) {
@@ -190,7 +186,7 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
       std::string("content-type;host;x-amz-date") + (token.empty() ? "" : ";x-amz-security-token");
   const std::string token_line_name = token.empty() ? "" : "x-amz-security-token:";
   const Secret signature =
-      sign_request({"POST\n", canonical_path(parts->path), "\n\ncontent-type:", kType, "\nhost:", parts->authority,
+      sign_request({"POST\n", canonical_path(parts.path), "\n\ncontent-type:", kType, "\nhost:", parts.authority,
                     "\nx-amz-date:", scope.time(), "\n", token_line_name, token, token.empty() ? "" : "\n", "\n",
                     signed_headers, "\n", hex(digest("SHA256", form.text().reveal()))},
                    scope, Secret(query.signer->secret_access_key));
@@ -223,7 +219,7 @@ Result<Fetched> ask_sts(const StsForm& form, const Query& query, std::string_vie
   };
   HttpOutcome outcome =
       exchange_with_retries(make, attempts_of(query.settings), query.deadline, query.clock, is_transient);
-  const bool was_skewed = std::abs(query.clock.skew - skew_when_signed) > kTolerance;
+  const bool was_skewed = query.clock.is_corrected && std::abs(query.clock.skew - skew_when_signed) > kTolerance;
   if (outcome && !outcome.response.is_ok() && was_skewed && query.signer != nullptr &&
       is_one_of(fault_in(outcome.response, {}).code, kSkewed)) {
     outcome = exchange(make(), query.deadline, query.clock);  // the answer has set the clock right

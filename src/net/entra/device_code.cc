@@ -91,8 +91,9 @@ Result<Fetched> fetch_device_code(const Query& query) {
     if (pause.count() == 0) return Error{"nobody logged in before the code expired; run the command again"};
     poll(nullptr, 0, static_cast<int>(pause.count()));
     const HttpOutcome outcome = post(query, "token", poll_form);
-    if (!outcome) {
-      interval *= 2;  // as RFC 8628 (3.5) has it for a network that fails
+    const long status = outcome.response.status;
+    if (!outcome || status == 429 || status >= 500) {
+      interval *= 2;  // as RFC 8628 (3.5) has it for a network that fails; a service that does is no different
       continue;
     }
     const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());

@@ -136,21 +136,6 @@ std::optional<int64_t> whole_number(std::string_view text) {
   return number;
 }
 
-/// How long the server wants to be left alone; nothing if it does not say.
-std::optional<milliseconds> retry_after(const HttpResponse& response, int64_t now) {
-  const auto wait = [](int64_t number, int64_t unit) {
-    return milliseconds(std::clamp<int64_t>(number, 0, kMaxLife) * unit);
-  };
-  for (const char* name : {"retry-after-ms", "x-ms-retry-after-ms"}) {
-    if (const auto number = whole_number(response.header(name))) return wait(*number, 1);
-  }
-  const std::string_view text = response.header("retry-after");
-  if (const auto number = whole_number(text)) return wait(*number, 1000);
-  const time_t at = text.empty() ? -1 : curl_getdate(std::string(text).c_str(), nullptr);
-  if (at < 0) return std::nullopt;
-  return wait(at - now, 1000);
-}
-
 /// `proof` is the secret or the assertion that the request carried.
 Error refusal(const HttpResponse& response, const std::string& request_id, std::string_view proof, int64_t now) {
   const auto document = parse_json_object(response.body.reveal());
@@ -259,6 +244,20 @@ std::optional<int64_t> american_instant(std::string_view text) {
 
 }  // namespace
 
+std::optional<milliseconds> retry_after(const HttpResponse& response, int64_t now) {
+  const auto wait = [](int64_t number, int64_t unit) {
+    return milliseconds(std::clamp<int64_t>(number, 0, kMaxLife) * unit);
+  };
+  for (const char* name : {"retry-after-ms", "x-ms-retry-after-ms"}) {
+    if (const auto number = whole_number(response.header(name))) return wait(*number, 1);
+  }
+  const std::string_view text = response.header("retry-after");
+  if (const auto number = whole_number(text)) return wait(*number, 1000);
+  const time_t at = text.empty() ? -1 : curl_getdate(std::string(text).c_str(), nullptr);
+  if (at < 0) return std::nullopt;
+  return wait(at - now, 1000);
+}
+
 std::string resource_of(std::string_view scope) {
   constexpr std::string_view kDefault = "/.default";
   if (scope.ends_with(kDefault)) scope.remove_suffix(kDefault.size());
@@ -308,8 +307,9 @@ Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::str
                  "); is there a proxy in between?"};
   }
   if (!is_bearer(*document)) {
-    return Error{"Microsoft Entra gave a token of the type " + shown(text_in(*document, "token_type"), 40) +
-                 ", which needs a proof with each use and is no password; ask for a Bearer token"};
+    return Error{
+        "Microsoft Entra gave a token that is no Bearer token: it needs a proof with each use, and is no "
+        "password; ask for a Bearer token"};
   }
   const int64_t now = query.clock.now();
   // Without a word about its life it counts for this connection alone.

@@ -35,6 +35,10 @@ std::string token_endpoint(const Settings& settings);
 /// that could be a password (characters, size).
 Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t refresh_at);
 
+/// How long a service wants to be left alone, by its Retry-After and Microsoft's variants of it; nothing if it does not
+/// say. `now` is the servers' time.
+std::optional<std::chrono::milliseconds> retry_after(const HttpResponse& response, int64_t now);
+
 /// Whether the token of an answer may be used by who has it, as a password is; true if the answer does not say.
 bool is_bearer(const Json::Value& answer);
 

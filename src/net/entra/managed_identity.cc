@@ -241,20 +241,12 @@ int attempts_for(Platform platform, const HttpOutcome& outcome) {
   return status == 429 || status >= 500 ? kAttempts : 1;
 }
 
-/// How long the platform wants to be left alone; nothing if it does not say.
-std::optional<milliseconds> retry_after(const HttpResponse& response) {
-  const std::string_view text = response.header("retry-after");
-  uint32_t seconds = 0;
-  if (std::from_chars(text.data(), text.data() + text.size(), seconds).ec != std::errc{}) return std::nullopt;
-  return std::chrono::seconds(seconds);
-}
-
 HttpOutcome ask(Platform platform, const std::function<HttpRequest()>& make, const Query& query) {
   Clock not_asked;
   milliseconds usual_pause = kFirstPause;
   for (int attempt = 1;; ++attempt, usual_pause *= 2) {
     HttpOutcome outcome = exchange(make(), query.deadline.no_later_than(kTry), not_asked);
-    const auto asked = retry_after(outcome.response);
+    const auto asked = retry_after(outcome.response, time(nullptr));
     const milliseconds pause = asked.value_or(usual_pause);
     if (attempt >= attempts_for(platform, outcome) || pause >= query.deadline.left()) return outcome;
     if (asked && *asked > kMostRetryAfter) return outcome;

@@ -126,6 +126,8 @@ TEST_F(EntraChain, TheHostsCloudDecides) {
             "https://token.postgres.cosmos.azure.com/.default");
   EXPECT_TRUE(
       contains(setting("scope", {}, "c-x.y.postgres.cosmos.azure.us", HostKind::kCosmos), "say so with scope="));
+  EXPECT_EQ(setting("authority", {"", "", "https://x/.default"}, "c-x.y.postgres.cosmos.azure.us", HostKind::kCosmos),
+            "https://login.microsoftonline.us");
   EXPECT_EQ(setting("scope", {"", "", "https://x/.default"}), "https://x/.default");
   // A tunnel: the authority may tell.
   set("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/");

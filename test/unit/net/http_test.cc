@@ -134,9 +134,9 @@ TEST_F(Http, EachFaultHasItsName) {
   EXPECT_EQ(fault(Manner::kNotHttp), HttpFault::kBroken);
   EXPECT_EQ(fault(Manner::kSilent), HttpFault::kTimeout);
   EXPECT_EQ(get("http://127.0.0.1:" + std::to_string(closed_port())).fault, HttpFault::kConnect);
-  EXPECT_EQ(get("ftp://127.0.0.1/").fault, HttpFault::kBroken);
-  EXPECT_EQ(get("http://u:p@127.0.0.1/").fault, HttpFault::kBroken);
-  EXPECT_EQ(get("http://").fault, HttpFault::kBroken);
+  EXPECT_EQ(get("ftp://127.0.0.1/").fault, HttpFault::kNotSent);
+  EXPECT_EQ(get("http://u:p@127.0.0.1/").fault, HttpFault::kNotSent);
+  EXPECT_EQ(get("http://").fault, HttpFault::kNotSent);
   HttpServer endless(always({200, "", {}, Manner::kEndless}));
   EXPECT_EQ(get(endless.url()).fault, HttpFault::kTooLarge);
 }
@@ -365,7 +365,7 @@ TEST_F(Http, TlsIsVerified) {
   g_hands_out_tls_context = false;
   EXPECT_TRUE(send(request));
   request.pinned_thumbprint = std::string(40, '0');
-  EXPECT_EQ(send(request).fault, HttpFault::kBroken);
+  EXPECT_EQ(send(request).fault, HttpFault::kNotSent);
   g_hands_out_tls_context = true;
   EXPECT_EQ(send(request).fault, HttpFault::kTls);
   EXPECT_EQ(server.count(), 2u);

@@ -100,6 +100,18 @@ class Sso : public test::SessionFixture {
   std::vector<Heard> heard_;
 };
 
+TEST_F(Sso, AUrlOfOnesOwnThatIsNoneIsSaidAtOnce) {
+  save(token(kHour));
+  for (const char* bad : {"no url", "ftp://127.0.0.1/", "https://s3cret:s3cret@127.0.0.1/"}) {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::string said = fetch_from(bad);
+    EXPECT_TRUE(contains(said, "AWS_ENDPOINT_URL_SSO (or endpoint_url) is \"")) << said;
+    EXPECT_TRUE(contains(said, "which is no http or https URL; correct it")) << said;
+    EXPECT_FALSE(contains(said, "s3cret")) << said;
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(500)) << "it was tried again";
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------ the cache file
 
 TEST_F(Sso, TheFileIsNamedAsTheCliNamesIt) {

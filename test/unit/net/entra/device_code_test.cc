@@ -68,6 +68,12 @@ TEST_F(DeviceCode, EndsWhenItMust) {
   EXPECT_TRUE(contains(told(fetch_device_code), "status 200"));
 }
 
+TEST_F(DeviceCode, AServiceThatFailsForAWhileEndsNothing) {
+  answers_ = {{503, "busy"}, kGranted};
+  EXPECT_EQ(told(fetch_device_code), "OK me@x");
+  EXPECT_EQ(server_.count(), 3u);
+}
+
 TEST_F(DeviceCode, SlowDownMeansFiveSecondsMore) {
   answers_ = {error("slow_down"), kGranted};
   EXPECT_TRUE(contains(told(fetch_device_code, milliseconds(3000)), "nobody logged in")) << "1 s, then 6 s";
