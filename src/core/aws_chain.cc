@@ -10,6 +10,7 @@
 
 #include "base/instant.h"
 #include "base/shown.h"
+#include "base/text.h"
 #include "core/aws_profile.h"
 
 namespace pqmint {
@@ -28,7 +29,7 @@ std::string of_profile(const Profile& profile) {
 }
 
 bool is_true(std::string_view value) {
-  return value.size() == 4 && std::ranges::equal(value, std::string_view("true"), {}, [](char c) { return c | 0x20; });
+  return lower(value) == "true";
 }
 
 /// A setting that both the environment and a profile may hold; the environment wins.

@@ -22,8 +22,8 @@
 #include "base/log.h"
 #include "base/shown.h"
 #include "base/small_cache.h"
+#include "base/text.h"
 #include "base/transfer.h"
-#include "base/trim.h"
 
 namespace pqmint {
 namespace {
@@ -38,14 +38,6 @@ constexpr size_t kNone = std::string_view::npos;
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 /// Cuts off ` # ...` and ` ; ...`. Only behind a blank, because secrets and URLs hold such
@@ -171,9 +163,7 @@ std::string with_home(const std::string& path) {
 
 /// As Python's expandvars(): $NAME and ${NAME}; what is not set stays as written.
 std::string with_variables(std::string_view path) {
-  const auto in_name = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
+  const auto in_name = [](char c) { return is_alphanumeric(c) || c == '_'; };
   std::string out;
   while (!path.empty()) {
     const size_t dollar = std::min(path.find('$'), path.size());

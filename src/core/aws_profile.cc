@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/shown.h"
-#include "base/trim.h"
+#include "base/text.h"
 
 namespace pqmint {
 namespace {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/shown.h"
+#include "base/text.h"
 #include "core/aws_profile.h"
 
 namespace pqmint {
@@ -101,10 +102,7 @@ constexpr MemberName kMembers[] = {
 
 /// The members that AZURE_TOKEN_CREDENTIALS leaves in the chain.
 Result<std::vector<Member>> chosen_members() {
-  std::string asked(variable("AZURE_TOKEN_CREDENTIALS"));
-  for (char& c : asked) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  const std::string asked = lower(variable("AZURE_TOKEN_CREDENTIALS"));
   std::vector<Member> members;
   for (const auto& [member, name] : kMembers) {
     const bool is_dev = member >= Member::kAzureCli;
@@ -126,9 +124,7 @@ Result<std::vector<Member>> chosen_members() {
 }
 
 bool is_tenant(std::string_view text) {
-  return std::ranges::all_of(text, [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.';
-  });
+  return is_made_of(text, "-.");
 }
 
 Error not_a_tenant(std::string_view tenant) {
@@ -227,9 +223,7 @@ class Chain {
       const char* password = getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD");
       plan.set("certificate_password", password != nullptr ? password : "");
       const std::string_view chain = variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN");
-      const bool sends =
-          chain == "1" || std::ranges::equal(chain, std::string_view("true"), {}, [](char c) { return c | 0x20; });
-      plan.set("send_certificate_chain", sends ? "true" : "");
+      plan.set("send_certificate_chain", chain == "1" || lower(chain) == "true" ? "true" : "");
       return plan;
     }
     if (!variable("AZURE_USERNAME").empty() && !variable("AZURE_PASSWORD").empty()) {

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/shown.h"
+#include "base/text.h"
 #include "core/aws_profile.h"
 #include "core/clock.h"
 #include "core/net.h"
@@ -28,14 +29,6 @@ using Provider = TokenSpec::Provider;
 std::string_view view(const char* text) {
   return text ? std::string_view(text) : std::string_view();
 }
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 bool is_socket(const pqmint_host& host) {
   if (!view(host.hostaddr).empty()) return false;
   const std::string_view name = view(host.host);

@@ -31,6 +31,7 @@
 #include "base/descriptor.h"
 #include "base/loader_list.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/transfer.h"
 
 namespace pqmint {
@@ -283,10 +284,7 @@ bool read_complaint(int fd, std::vector<char>& out, size_t& size) {
 /// Whether `pqmint` is a word of it, or the last part of a path: `sh -c '/opt/bin/pqmint token'`.
 bool runs_pqmint(std::string_view word) {
   constexpr std::string_view kName = "pqmint";
-  const auto is_of_a_name = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.' || c == ':';
-  };
+  const auto is_of_a_name = [](char c) { return is_made_of({&c, 1}, "-_.:"); };
   for (size_t at = word.find(kName); at != word.npos; at = word.find(kName, at + 1)) {
     const size_t end = at + kName.size();
     if ((at == 0 || !is_of_a_name(word[at - 1])) && (end == word.size() || word[end] == ' ')) return true;

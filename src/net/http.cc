@@ -26,7 +26,7 @@
 
 #include "base/log.h"
 #include "base/shown.h"
-#include "base/trim.h"
+#include "base/text.h"
 #include "net/url.h"
 
 namespace pqmint {
@@ -119,11 +119,7 @@ size_t on_header(char* data, size_t, size_t size, void* user) try {
   if (line.starts_with("HTTP/")) exchange.response.headers.clear();
   const size_t colon = line.find(':');
   if (colon == line.npos) return size;
-  std::string name(line.substr(0, colon));
-  for (char& c : name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  exchange.response.headers.emplace_back(std::move(name), trim(line.substr(colon + 1)));
+  exchange.response.headers.emplace_back(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   return size;
 } catch (const std::bad_alloc&) {
   static_cast<Exchange*>(user)->shortage = ENOMEM;

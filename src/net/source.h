@@ -70,6 +70,13 @@ struct Fetched {
   std::string text;        // imds-region: the region; Entra's: the user name that the token's claims lead to, or empty
   std::string identity;    // Entra's: "oid=..., appid=...", as far as the token says it
   bool is_absent = false;  // the source is not there, or not set up; `text` says how that was seen
+
+  static Fetched absent(std::string why) {
+    Fetched none;
+    none.is_absent = true;
+    none.text = std::move(why);
+    return none;
+  }
 };
 
 // The sources, each with the settings that it looks at. "region" is the region of the service that is called; those

@@ -14,8 +14,8 @@
 
 #include "base/descriptor.h"
 #include "base/shown.h"
+#include "base/text.h"
 #include "base/transfer.h"
-#include "base/trim.h"
 
 namespace pqmint {
 

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "base/shown.h"
+#include "base/text.h"
 #include "net/http.h"
 #include "net/json.h"
 #include "net/said.h"
@@ -54,10 +55,7 @@ class Imds {
   bool open(Result<Fetched>& outcome) {
     base_ = query_.settings["endpoint"];
     if (base_.empty()) {
-      std::string mode(query_.settings["endpoint_mode"]);
-      for (char& c : mode) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-      }
+      const std::string mode = lower(query_.settings["endpoint_mode"]);
       if (!mode.empty() && mode != "ipv4" && mode != "ipv6") {
         outcome = Error{"invalid EC2 instance metadata endpoint mode: " + shown(mode, 40) +
                         "; valid endpoint modes: ipv4, ipv6 (AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE)"};
@@ -160,10 +158,7 @@ std::string first_line(std::string_view text) {
 
 /// A role's name becomes part of a path.
 bool is_role_name(std::string_view name) {
-  return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("+=,.@_-").find(static_cast<char>(c)) != std::string_view::npos;
-  });
+  return !name.empty() && name.size() <= 128 && is_made_of(name, "+=,.@_-");
 }
 
 /// A region's name becomes part of host names.

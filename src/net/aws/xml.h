@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/secret.h"
-#include "base/trim.h"
+#include "base/text.h"
 
 namespace pqmint {
 

@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "base/shown.h"
+#include "base/text.h"
 #include "net/child.h"
 #include "net/digest.h"
 #include "net/entra/entra.h"
@@ -20,19 +21,9 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{10};
 
-Fetched absent(std::string why) {
-  Fetched none;
-  none.is_absent = true;
-  none.text = std::move(why);
-  return none;
-}
-
 /// Nothing but what a scope or a tenant is made of becomes part of a command, and nothing that looks like an option.
 bool is_plain(std::string_view text, std::string_view marks) {
-  return !text.starts_with('-') && std::ranges::all_of(text, [&](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           marks.find(static_cast<char>(c)) != std::string_view::npos;
-  });
+  return !text.starts_with('-') && is_made_of(text, marks);
 }
 
 /// "AADSTS50076": Entra's own code, if the tool tells one. The words around it may hold anything, a token too.
@@ -149,11 +140,12 @@ Result<Document> ask(const Tool& tool, const std::vector<std::string>& argv, con
 Result<Fetched> token_of(const Tool& tool, std::string_view token, std::optional<int64_t> expires, const Query& query) {
   const int64_t now = query.clock.now();
   if (token.empty() || !expires)
-    return absent(std::string(tool.name) + " printed no token that can be read; run " + tool.log_in);
-  if (*expires <= now) return absent(std::string(tool.name) + " printed a token that has expired; run " + tool.log_in);
+    return Fetched::absent(std::string(tool.name) + " printed no token that can be read; run " + tool.log_in);
+  if (*expires <= now)
+    return Fetched::absent(std::string(tool.name) + " printed a token that has expired; run " + tool.log_in);
   const int64_t life = *expires - now;
   auto found = entra_token(token, *expires, now + (life - life / 4));
-  if (!found) return absent(std::string(tool.name) + ": " + found.error().text);
+  if (!found) return Fetched::absent(std::string(tool.name) + ": " + found.error().text);
   return found;
 }
 
@@ -179,7 +171,7 @@ Result<Fetched> fetch_azure_cli(const Query& query) {
   std::string why;
   const auto answer = ask(kTool, argv, query, why);
   if (!answer) return answer.error();
-  if (!why.empty()) return absent(why);
+  if (!why.empty()) return Fetched::absent(why);
   auto expires = number_in(*answer, "expires_on");
   if (!expires) expires = local_instant(text_in(*answer, "expiresOn"));
   return token_of(kTool, text_in(*answer, "accessToken"), expires, query);
@@ -195,7 +187,7 @@ Result<Fetched> fetch_azure_developer_cli(const Query& query) {
   std::string why;
   const auto answer = ask(kTool, argv, query, why);
   if (!answer) return answer.error();
-  if (!why.empty()) return absent(why);
+  if (!why.empty()) return Fetched::absent(why);
   return token_of(kTool, text_in(*answer, "token"), parse_instant(text_in(*answer, "expiresOn")), query);
 }
 
@@ -219,7 +211,7 @@ Result<Fetched> fetch_azure_powershell(const Query& query) {
   const auto answer =
       ask(kTool, {"pwsh", "-NoProfile", "-NonInteractive", "-EncodedCommand", encoded_command(script)}, query, why);
   if (!answer) return answer.error();
-  if (!why.empty()) return absent(why);
+  if (!why.empty()) return Fetched::absent(why);
   auto expires = number_in(*answer, "ExpiresOn");
   if (expires) *expires /= 1000;
   return token_of(kTool, text_in(*answer, "Token"), expires, query);

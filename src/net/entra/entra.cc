@@ -13,6 +13,7 @@
 #include "base/instant.h"
 #include "base/percent.h"
 #include "base/shown.h"
+#include "base/text.h"
 #include "net/digest.h"
 #include "net/json.h"
 #include "net/said.h"
@@ -188,14 +189,6 @@ HttpOutcome post(const std::function<HttpRequest()>& make, const Query& query) {
   }
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 /// The user-assigned identity's own name in its resource's path, empty for any other resource.
 std::string_view name_of_identity(std::string_view resource) {
   constexpr std::string_view kType = "/providers/microsoft.managedidentity/userassignedidentities/";
@@ -219,10 +212,7 @@ std::string user_of(const Json::Value& claims) {
 }
 
 bool is_password(std::string_view token) {
-  return !token.empty() && token.size() <= kMaxToken && std::ranges::all_of(token, [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("._~+/=-").find(static_cast<char>(c)) != std::string_view::npos;
-  });
+  return !token.empty() && token.size() <= kMaxToken && is_made_of(token, "._~+/=-");
 }
 
 std::optional<int64_t> number_or_text(const Json::Value& object, const char* key) {

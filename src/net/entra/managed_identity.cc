@@ -203,13 +203,6 @@ const char* name_of(Platform platform) {
   return "";
 }
 
-Fetched absent(std::string why) {
-  Fetched none;
-  none.is_absent = true;
-  none.text = std::move(why);
-  return none;
-}
-
 /// This process could not, which must neither be remembered nor lead to another identity.
 Error cannot_ask(const HttpOutcome& outcome) {
   return Error{"the managed identity was not asked for: " + outcome.why};
@@ -228,8 +221,9 @@ std::optional<Result<Fetched>> probe(const Query& query) {
   Clock not_asked;
   const HttpOutcome outcome = exchange(request, query.deadline.no_later_than(kProbe), not_asked);
   if (outcome.fault == HttpFault::kShortage) return cannot_ask(outcome);
-  if (!outcome) return absent("no metadata service: " + outcome.why);
-  if (is_unreachable(outcome.response)) return absent("no metadata service: " + outcome.response.description());
+  if (!outcome) return Fetched::absent("no metadata service: " + outcome.why);
+  if (is_unreachable(outcome.response))
+    return Fetched::absent("no metadata service: " + outcome.response.description());
   return std::nullopt;
 }
 
@@ -295,7 +289,7 @@ Result<Fetched> refusal(Platform platform, const HttpResponse& response, const S
   const long status = response.status;
   const std::string why = said_by(response, settings, arc_key);
   const bool is_imds = platform == Platform::kImds;
-  if (is_imds && is_unreachable(response)) return absent("no metadata service: " + response.description());
+  if (is_imds && is_unreachable(response)) return Fetched::absent("no metadata service: " + response.description());
   const std::string no_token = std::string(name_of(platform)) + " gives no token: " + why;
   for (const std::string_view code : {"AADSTS50001", "AADSTS500011"}) {
     if (response.body.reveal().find(code) == std::string_view::npos) continue;
@@ -304,7 +298,7 @@ Result<Fetched> refusal(Platform platform, const HttpResponse& response, const S
   }
   if (is_imds && status == 400) {
     const std::string_view client = settings["client_id"];
-    if (client.empty()) return absent("this machine has no system-assigned identity: " + why);
+    if (client.empty()) return Fetched::absent("this machine has no system-assigned identity: " + why);
     return Error{"this machine has no managed identity with the client id " + shown(client, 60) + ": " + why +
                  "; assign it to the machine, or unset AZURE_CLIENT_ID for the system-assigned one"};
   }
@@ -345,7 +339,7 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
     // One that has answered the probe is there, and nobody else's identity may stand in for its.
     if (is_probed) return Error{why + "; it did answer before: try again, with a longer connect_timeout"};
     if (outcome.fault == HttpFault::kShortage) return cannot_ask(outcome);
-    if (platform == Platform::kImds) return absent("no metadata service: " + outcome.why);
+    if (platform == Platform::kImds) return Fetched::absent("no metadata service: " + outcome.why);
     return Error{why + "; is this the environment that " + endpoint_variable(platform) + " was set for?"};
   }
   if (!key) return key.error();
@@ -356,7 +350,7 @@ Result<Fetched> fetch_managed_identity(const Query& query) {
   if (token.empty() || !expires) {
     // A captive portal, or a proxy: not the platform.
     if (platform == Platform::kImds && !document) {
-      return absent("no metadata service, but something that answers with " + outcome.response.description());
+      return Fetched::absent("no metadata service, but something that answers with " + outcome.response.description());
     }
     return Error{"the answer of " + std::string(name_of(platform)) + " holds no token (" +
                  outcome.response.description() + ")"};
