@@ -24,16 +24,14 @@ Result<std::vector<std::string>> split_command(std::string_view command) {
   bool in_word = false;
   const auto only_a_shell = [](char c) {
     return Error{
-        "the character " +
-        (c == '\n'   ? "\\n"
-         : c == '\r' ? "\\r"
-                     : std::string(1, c)) +
+        "the character " + std::string(1, c) +
         " means something to a shell, and no shell is asked; put it in quotes, or write sh -c '...' around the "
         "command"};
   };
   for (size_t at = 0; at < command.size(); ++at) {
     const char c = command[at];
-    if (c == ' ' || c == '\t') {
+    // In a file a command may go on in the next line.
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
       if (in_word) words.push_back(std::move(word));
       word.clear();
       in_word = false;
@@ -59,7 +57,7 @@ Result<std::vector<std::string>> split_command(std::string_view command) {
       if (at + 1 == command.size()) return Error{"a backslash stands at the end"};
       word += command[++at];
     } else {
-      constexpr std::string_view kShell = "|&;<>()$`\n\r";
+      constexpr std::string_view kShell = "|&;<>()$`";
       if (kShell.find(c) != kShell.npos || (begins && (c == '~' || c == '#'))) return only_a_shell(c);
       word += c;
     }

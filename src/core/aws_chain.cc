@@ -42,6 +42,17 @@ Error profile_fault(const Profile& profile, const std::string& what, const std::
   return Error{of_profile(profile) + " " + what + "; " + remedy};
 }
 
+/// A way to credentials that was begun and has no value is an error, as in the CLI: what comes after it in the chain
+/// would be somebody else.
+std::optional<Error> half_a_source(const Profile& profile) {
+  for (const char* key : {"role_arn", "login_session", "credential_process"}) {
+    if (profile.leaves_empty(key)) {
+      return profile_fault(profile, std::string("has ") + key + " without a value", "give it one, or remove the line");
+    }
+  }
+  return std::nullopt;
+}
+
 std::string cli_keys(const Profile& profile) {
   return "get keys first, with the AWS CLI: eval \"$(aws configure export-credentials --profile " +
          shown(profile.name(), kShownValue) + " --format env)\"";
@@ -62,7 +73,6 @@ constexpr ServiceName kServices[] = {
 };
 
 std::string_view endpoint_url(const ServiceName& service, const Profile& session) {
-  if (is_true(setting("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", session, "ignore_configured_endpoint_urls"))) return {};
   if (const std::string_view url = variable(service.variable); !url.empty()) return url;
   if (const std::string_view url = variable("AWS_ENDPOINT_URL"); !url.empty()) return url;
   if (const AwsSection* services = session.services(session["services"])) {
@@ -72,14 +82,24 @@ std::string_view endpoint_url(const ServiceName& service, const Profile& session
 }
 
 /// `session` is the profile that was chosen, not the one that a chain of roles has led to: botocore makes one client
-/// for all of it.
-void add_service_settings(CredentialPlan& plan, const Profile& session) {
-  for (const ServiceName& service : kServices) plan.set(service.setting, endpoint_url(service, session));
+/// for all of it. A plan that comes in goes out, with what its requests to AWS need.
+Result<CredentialPlan> with_service_settings(CredentialPlan plan, const Profile& session) {
+  const bool ignores =
+      is_true(setting("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", session, "ignore_configured_endpoint_urls"));
+  const std::string_view name = session["services"];
+  if (!ignores && !name.empty() && session.services(name) == nullptr) {
+    return profile_fault(session, "asks for the services section " + quoted(name) + ", which is not there",
+                         "add [services " + shown(name, kShownValue) + "] to the config file, or remove the line");
+  }
+  for (const ServiceName& service : kServices) {
+    if (!ignores) plan.set(service.setting, endpoint_url(service, session));
+  }
   plan.set("use_fips_endpoint", is_true(setting("AWS_USE_FIPS_ENDPOINT", session, "use_fips_endpoint")) ? "true" : "");
   plan.set("use_dualstack_endpoint",
            is_true(setting("AWS_USE_DUALSTACK_ENDPOINT", session, "use_dualstack_endpoint")) ? "true" : "");
   plan.set("ca_bundle", setting("AWS_CA_BUNDLE", session, "ca_bundle"));
   plan.set("max_attempts", setting("AWS_MAX_ATTEMPTS", session, "max_attempts"));
+  return plan;
 }
 
 std::string_view session_region(const Profile& session) {
@@ -198,8 +218,7 @@ Answer from_web_identity(const Profile& profile, const Profile& session, bool en
   plan.set("role_arn", role);
   plan.set("role_session_name", value("AWS_ROLE_SESSION_NAME", "role_session_name"));
   plan.set("region", sts_region(session, role));
-  add_service_settings(plan, session);
-  return plan;
+  return with_service_settings(std::move(plan), session);
 }
 
 /// A setting that the profile and its [sso-session] may both hold, if they agree.
@@ -246,8 +265,7 @@ Answer from_sso(const Profile& profile, const Profile& chosen) {
   plan.set("sso_session", session_name);
   plan.set("cache_directory", cache_directory("sso"));
   plan.set("profile", profile.name());
-  add_service_settings(plan, chosen);
-  return plan;
+  return with_service_settings(std::move(plan), chosen);
 }
 
 Answer from_login(const Profile& profile, const Profile& session) {
@@ -260,8 +278,7 @@ Answer from_login(const Profile& profile, const Profile& session) {
   plan.set("cache_directory", directory.empty() ? cache_directory("login") : expanded_path(std::string(directory)));
   plan.set("region", profile.sets("region") ? profile["region"] : session_region(session));
   plan.set("profile", profile.name());
-  add_service_settings(plan, session);
-  return plan;
+  return with_service_settings(std::move(plan), session);
 }
 
 Answer from_process(const Profile& profile) {
@@ -360,6 +377,7 @@ class Chain {
     if (auto error = read_profile(choice)) return *error;
     const Profile& profile = *session_;
     if (!profile.exists()) return look_without_profile();
+    if (auto error = half_a_source(profile)) return *error;
     const bool has_role = profile.sets("role_arn") && !profile.sets("web_identity_token_file");
     if (has_role) {
       std::vector<std::string> visited = {profile.name()};
@@ -434,16 +452,17 @@ class Chain {
     }
     auto source = source_of(profile, visited);
     if (!source) return source;
-    CredentialPlan plan =
+    auto plan =
         role_plan(profile["role_arn"], profile["role_session_name"], profile["external_id"], std::move(*source));
-    plan.name = profile.name();
-    plan.set("duration_seconds", profile["duration_seconds"]);
-    plan.set("profile", profile.name());
+    if (!plan) return plan;
+    plan->name = profile.name();
+    plan->set("duration_seconds", profile["duration_seconds"]);
+    plan->set("profile", profile.name());
     return plan;
   }
 
-  CredentialPlan role_plan(std::string_view role, std::string_view session_name, std::string_view external_id,
-                           CredentialPlan signer) {
+  Result<CredentialPlan> role_plan(std::string_view role, std::string_view session_name, std::string_view external_id,
+                                   CredentialPlan signer) {
     CredentialPlan plan;
     plan.source = "assume-role";
     plan.signer = std::make_unique<CredentialPlan>(std::move(signer));
@@ -451,8 +470,7 @@ class Chain {
     plan.set("role_session_name", session_name);
     plan.set("external_id", external_id);
     plan.set("region", sts_region(*session_, role));
-    add_service_settings(plan, *session_);
-    return plan;
+    return with_service_settings(std::move(plan), *session_);
   }
 
   Result<CredentialPlan> source_of(const Profile& profile, std::vector<std::string>& visited) {
@@ -473,6 +491,7 @@ class Chain {
       return Error{"the source_profile " + quoted(source) + " referenced in the " + of_profile(profile) +
                    " does not exist in " + Profile::places() + "; correct the name, or add the profile"};
     }
+    if (auto error = half_a_source(next)) return *error;
     const bool is_seen = std::ranges::find(visited, source) != visited.end();
     const bool is_itself = source == profile.name();
     // A profile may name itself, to keep its keys and its role in one place.
@@ -520,10 +539,11 @@ class Chain {
   }
 
   /// The token spec's role, on top of whatever the chain found.
-  CredentialPlan with_role_of_spec(CredentialPlan signer) {
+  Result<CredentialPlan> with_role_of_spec(CredentialPlan signer) {
     std::string name = signer.name;
-    CredentialPlan plan = role_plan(wish_.role_arn, wish_.role_session_name, wish_.external_id, std::move(signer));
-    plan.name = std::move(name);
+    auto plan = role_plan(wish_.role_arn, wish_.role_session_name, wish_.external_id, std::move(signer));
+    if (!plan) return plan;
+    plan->name = std::move(name);
     trail_.emplace_back("assume-role", "used on top, because role_arn= was given");
     return plan;
   }

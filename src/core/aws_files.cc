@@ -40,6 +40,24 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
+/// trim(), and what else Python's strip() takes for white space: whoever copies from a web page brings no-break spaces.
+std::string_view strip(std::string_view text) {
+  constexpr std::string_view kSpaces[] = {
+      "\x1C",         "\x1D",         "\x1E",         "\x1F",         "\xC2\x85",     "\xC2\xA0",
+      "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81", "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84",
+      "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87", "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A",
+      "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  for (size_t before = text.size() + 1; text.size() < before;) {
+    before = text.size();
+    text = trim(text);
+    for (const std::string_view space : kSpaces) {
+      if (text.starts_with(space)) text.remove_prefix(space.size());
+      if (text.ends_with(space)) text.remove_suffix(space.size());
+    }
+  }
+  return text;
+}
+
 /// Cuts off ` # ...` and ` ; ...`. Only behind a blank, because secrets and URLs hold such
 /// characters too. (JS and Go do; botocore keeps the comment as part of the value, which is never
 /// what was meant.)
@@ -63,9 +81,9 @@ class Parser {
   explicit Parser(AwsFileKind kind) : kind_(kind) {}
 
   void line(std::string_view raw) {
-    const std::string_view text = trim(raw);
+    const std::string_view text = strip(raw);
     if (text.empty() || text[0] == '#' || text[0] == ';') return;
-    const size_t indent = raw.find_first_not_of(kBlank);
+    const auto indent = static_cast<size_t>(text.data() - raw.data());
     // A line continues a setting if it stands further in than the setting itself: whole sections
     // may be indented.
     if (value_ != nullptr && indent > indent_) return continuation(text);
@@ -87,7 +105,7 @@ class Parser {
     section_ = nullptr;
     const size_t end = text.find(']');
     if (end == kNone) return;
-    const std::string_view name = trim(text.substr(1, end - 1));
+    const std::string_view name = strip(text.substr(1, end - 1));
     if (kind_ == AwsFileKind::kCredentials) {
       section_ = name.empty() ? nullptr : &file_.profiles[std::string(name)];
     } else if (name == "default") {
@@ -103,29 +121,29 @@ class Parser {
                               : type == "services"    ? &file_.services
                                                       : nullptr;
       if (sections == nullptr) return;
-      section_ = &(*sections)[std::string(unquoted(trim(name.substr(blank))))];
+      section_ = &(*sections)[std::string(unquoted(strip(name.substr(blank))))];
     }
   }
 
   void setting(std::string_view text) {
     const size_t separator = text.find_first_of("=:");
     if (separator == kNone) return;
-    key_ = lower(trim(text.substr(0, separator)));
+    key_ = lower(strip(text.substr(0, separator)));
     if (key_.empty()) return;
     value_ = &(*section_)[key_];
-    *value_ = Secret(trim(without_comment(text.substr(separator + 1))));
+    *value_ = Secret(strip(without_comment(text.substr(separator + 1))));
   }
 
   /// More lines of a value; or, under a setting without one (`s3 =`), a block of settings.
   void continuation(std::string_view text) {
     if (!value_->empty()) {
-      value_->append("\n").append(trim(without_comment(text)));
+      value_->append("\n").append(strip(without_comment(text)));
       return;
     }
     const size_t separator = text.find('=');
     if (separator == kNone || key_.size() > kLongestBlockName) return;
-    const std::string name = key_ + "." + lower(trim(text.substr(0, separator)));
-    (*section_)[name] = Secret(trim(without_comment(text.substr(separator + 1))));
+    const std::string name = key_ + "." + lower(strip(text.substr(0, separator)));
+    (*section_)[name] = Secret(strip(without_comment(text.substr(separator + 1))));
   }
 
   const AwsFileKind kind_;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/shown.h"
@@ -66,6 +67,12 @@ std::string_view Profile::operator[](std::string_view key) const {
     if (const std::string_view value = value_of(*section, key); !value.empty()) return value;
   }
   return {};
+}
+
+bool Profile::leaves_empty(std::string_view key) const {
+  return !sets(key) && std::ranges::any_of(sections_, [&](const AwsSection* section) {
+    return section != nullptr && section->find(key) != section->end();
+  });
 }
 
 const AwsSection* Profile::sso_session(std::string_view name) const {

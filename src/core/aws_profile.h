@@ -39,6 +39,8 @@ class Profile {
   /// A setting of either file; the credentials file wins. Empty if neither sets it.
   std::string_view operator[](std::string_view key) const;
   bool sets(std::string_view key) const { return !(*this)[key].empty(); }
+  /// Whether it has a line for it, though without a value.
+  bool leaves_empty(std::string_view key) const;
 
   /// The profile's section of one file, NULL if that has none.
   const AwsSection* in(AwsFileKind kind) const { return sections_[index(kind)]; }

@@ -135,6 +135,10 @@ class Granting {
                   (spec_.provider == Provider::kCommand ? "TLS verifies" : "a token is signed for") +
                   " a name; add host=, or endpoint= in the token spec");
     }
+    if (!is_bare_name(subject_.name)) {
+      return fail(quoted(subject_.name, kShownPath) +
+                  " is no host name: leave out scheme, user, path and blanks; the port has a setting of its own");
+    }
     subject_.endpoint = classify(subject_.name);
     return true;
   }

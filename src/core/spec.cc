@@ -140,10 +140,7 @@ std::optional<Error> set_endpoint(TokenSpec& spec, std::string_view value) {
     }
     spec.endpoint_port = static_cast<int>(*port);
   }
-  const auto strange = [](unsigned char c) {
-    return c <= ' ' || c == 0x7f || c == '/' || c == '@' || c == ',' || c == '?';
-  };
-  if (host.empty() || std::ranges::any_of(host, strange)) {
+  if (!is_bare_name(host)) {
     return Error{"endpoint= in the token spec must be a bare host name, or host:port: no scheme, path or user"};
   }
   spec.endpoint_host = host;
@@ -193,6 +190,14 @@ std::optional<Error> set(TokenSpec& spec, std::string_view key, std::string valu
 }
 
 }  // namespace
+
+bool is_bare_name(std::string_view text) {
+  constexpr std::string_view kStrange = "/@,?#%\\";
+  const bool has_port = std::ranges::count(text, ':') == 1;  // an IPv6 address has more
+  return !text.empty() && !has_port && std::ranges::none_of(text, [&](unsigned char c) {
+    return c <= ' ' || c == 0x7f || kStrange.find(static_cast<char>(c)) != kStrange.npos;
+  });
+}
 
 Result<TokenSpec> parse_token_spec(std::string_view text) {
   if (!text.starts_with(kPrefix)) return Error{"a token spec begins with pqmint:"};

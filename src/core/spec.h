@@ -40,6 +40,10 @@ struct TokenSpec {
   int64_t expires_in = 0;  // seconds; 0: the service's default
 };
 
+/// Whether it may be a host's name, or an address: bare, without scheme, user, port, path, blank or control character,
+/// any of which would change what is signed.
+bool is_bare_name(std::string_view text);
+
 /// Reads a spec, "pqmint:" included. A provider or key that is not known is an error that names the nearest known one;
 /// so is a key given twice, given without a value, or given to a provider that has no use for it.
 Result<TokenSpec> parse_token_spec(std::string_view text);

@@ -319,8 +319,20 @@ TEST_F(AwsSources, ARegionIsTakenWithoutWhatStandsAroundIt) {
   EXPECT_EQ(check("host=db.internal passfile=pqmint:rds")["region_source"].asString(), "AWS_DEFAULT_REGION");
   environment_.set("AWS_REGION", "eu\r\nwest");
   expect_contains(log_in("host=db.internal passfile=pqmint:rds"), "the region \"eu??west\" (from AWS_REGION)");
-  const std::string said = log_in("host=db\033.internal passfile=pqmint:");
-  expect_contains(said, "\"db?.internal\"");
+  expect_contains(log_in("host=db\033.internal passfile=pqmint:"), "\"db?.internal\"");
+}
+
+// What `pqmint token` prints is never dialled, so libpq would not find it out.
+TEST_F(AwsSources, OnlyAHostsNameIsSigned) {
+  environment_.keys();
+  for (const char* host : {"https://x.example", "'a b'", "u@h", "x:1", "a/b", "a?b", "a#b"}) {
+    const Outcome outcome = run({stage() + "/bin/pqmint", "token",
+                                 "host=" + std::string(host) + " user=u passfile=pqmint:rds?region=us-east-1"},
+                                environment_);
+    EXPECT_EQ(outcome.status, 1) << host;
+    EXPECT_EQ(outcome.out, "");
+    expect_contains(outcome.err, "is no host name: leave out scheme, user, path and blanks");
+  }
 }
 
 TEST_F(AwsSources, RefusedKeysFromMemoryAreFetchedAnewOnce) {

@@ -17,7 +17,7 @@ bool needs_a_shell(std::string_view command) {
         if (c == '\'') state = kSingle;
         if (c == '"') state = kDouble;
         if (c == '\\') ++i;
-        if (std::string_view("|&;<>()$`\n").find(c) != std::string_view::npos) return true;
+        if (std::string_view("|&;<>()$`").find(c) != std::string_view::npos) return true;
         break;
       case kSingle:
         if (c == '\'') state = kBare;

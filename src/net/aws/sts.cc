@@ -122,13 +122,18 @@ std::string refusal(const HttpResponse& response, const std::string& action, std
   return text;
 }
 
-/// The path as it is signed: encoded once more than it is sent, without empty segments, as botocore does it.
+/// The path as it is signed: encoded once more than it is sent, without empty and dot segments, as botocore does it.
 std::string canonical_path(std::string_view path) {
   std::string out;
   for (std::string_view rest = path; !rest.empty();) {
     const std::string_view segment = rest.substr(0, rest.find('/'));
     rest.remove_prefix(std::min(segment.size() + 1, rest.size()));
-    if (!segment.empty()) append_percent_encoded(out += '/', segment);
+    if (segment.empty() || segment == ".") continue;
+    if (segment == "..") {
+      out.erase(out.empty() ? 0 : out.rfind('/'));
+    } else {
+      append_percent_encoded(out += '/', segment);
+    }
   }
   if (out.empty() || path.ends_with('/')) out += '/';
   return out;

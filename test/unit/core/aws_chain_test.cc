@@ -214,6 +214,18 @@ TEST_F(AwsChain, OrderWithinAProfile) {
   EXPECT_EQ(find("p"), "profile:K:secret-of-K:") << "a named profile turns the environment's web identity off";
 }
 
+TEST_F(AwsChain, AWayThatWasBegunAndHasNoValueIsAnError) {
+  for (const std::string key : {"role_arn", "login_session", "credential_process"}) {
+    config("[default]\n" + key + " =\n" + static_keys("AKIADEFAULT"));
+    EXPECT_EQ(find(), "profile \"default\" has " + key + " without a value; give it one, or remove the line");
+    config("[profile app]\nrole_arn = arn:aws:iam::1:role/App\nsource_profile = base\n[profile base]\n" + key + " =\n" +
+           static_keys("AKIABASE"));
+    EXPECT_TRUE(contains(find("app"), "profile \"base\" has " + key + " without a value"));
+  }
+  config("[default]\nweb_identity_token_file =\n" + static_keys("AKIADEFAULT"));
+  EXPECT_TRUE(contains(find(), "AKIADEFAULT")) << "the CLI passes over that one";
+}
+
 TEST_F(AwsChain, ContainerComesAfterProfiles) {
   set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "");
   EXPECT_TRUE(contains(find(), "AWS_CONTAINER_CREDENTIALS_FULL_URI is set but empty")) << find();
@@ -480,6 +492,13 @@ TEST_F(AwsChain, EndpointUrlsInTheirOrder) {
   EXPECT_TRUE(contains(find("r"), "endpoint_url_sts=http://sts")) << find("r");
   set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
   EXPECT_FALSE(contains(find("r"), "http://")) << find("r");
+  config("[profile r]\n" + role + "services = t\n[services s]\n");
+  EXPECT_FALSE(contains(find("r"), "services"));
+  unsetenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+  EXPECT_EQ(
+      find("r"),
+      "profile \"r\" asks for the services section \"t\", which is not there; add [services t] to the config file, or "
+      "remove the line");
   config("[profile r]\n" + role + "use_fips_endpoint = true\nca_bundle = /ca\nmax_attempts = 5\n");
   set("AWS_USE_DUALSTACK_ENDPOINT", "True");
   EXPECT_TRUE(contains(find("r"), "use_fips_endpoint=true use_dualstack_endpoint=true ca_bundle=/ca max_attempts=5"));

@@ -125,6 +125,13 @@ TEST(AwsFiles, Values) {
             "2");  // a whole section may be indented
   EXPECT_EQ(config_value("[default]\nk =\n  a = 1\n  junk\nj = 2", "default", "k.a"), "1");
   EXPECT_EQ(config_value("[default]\nk =\n  a = 1\nj = 2", "default", "j"), "2");
+  // What a web page has between its words, at either end of a line, a key, a value or a name.
+  EXPECT_EQ(config_value("\xC2\xA0[default]\xC2\xA0\nk\xC2\xA0 = \xE2\x80\x83v\xC2\xA0\xC2\xA0 \n"), "v");
+  EXPECT_EQ(config_value("[profile\xC2\xA0x]\nk = v\n[profile x\xC2\xA0]\nk = w\n", "x"), "w");
+  EXPECT_EQ(config_value("[default]\nk = a\xC2\xA0z"), "a\xC2\xA0z") << "within it, it is a character";
+  EXPECT_EQ(config_value("[default]\nk = a\n\xC2\xA0"
+                         "b\n"),
+            "a\nb");
   EXPECT_EQ(config_value("k = lost\n[default]\n= nothing\nj\n"), "");
   EXPECT_EQ(config_value("k = lost\n"), "(no profile)");
   EXPECT_EQ(config_value(""), "(no profile)");

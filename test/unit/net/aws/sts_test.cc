@@ -133,6 +133,10 @@ TEST_F(Sts, APathOfTheUsersOwnIsSignedAsBotocoreDoes) {
            std::pair{"http://127.0.0.1:4566/path/", "59443bb493d87348f519840e88c28b14979e440583bd2f9ba5f43e39ff0ae5e3"},
            {"http://127.0.0.1:4566/a//b", "03b415d120b680b9a8b950859cfb9302f199914b8717dd717aa3b24c2284e8ef"},
            {"http://127.0.0.1:4566/a%20b+c:d~e", "092a9c1f49a959d512e35e419ab61f15a1c422bb081db0c22aaf18aca876cfc2"},
+           {"http://127.0.0.1:4566/a/../b", "d8106a3682de004332108094b045b21ba82f5d8cd808bd7c66a5c7cc5691de8f"},
+           {"http://127.0.0.1:4566/a/./b/..", "d0f41b3f43b29d8dd1eb2fc5cd4883bc923a244096e4343655ba995f03c46011"},
+           {"http://127.0.0.1:4566/../", "d0ef17fdd3a8b23a7b1daa2998a03b4241ddae4ed895cf3cc3dc854db4328fe2"},
+           {"http://127.0.0.1:4566/a/b/../", "cd9912f09ba362546dfd4484396f8dbac5e23c90a9f878a140f869f00ba2a6a4"},
            {"http://[::1]:4566", "833643a83f86b746a959be9f820df15c3e9386bfb0aedbdabfa36cf3b8c7bd53"},
            {"https://h.example:443", "b93e280d9ae2e4b15fd6e5f333fabb69d8c1030e7a10f4e91d19d979b3bff95d"},
        }) {
