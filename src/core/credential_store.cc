@@ -141,11 +141,12 @@ void append(Secret& out, const CredentialPlan& plan) {
   if (plan.signer) append(out, *plan.signer);
 }
 
-Fingerprint fingerprint(const CredentialPlan& plan) {
+/// Nothing if OpenSSL fails: no two plans may look the same.
+std::optional<Fingerprint> fingerprint(const CredentialPlan& plan) {
   Secret text;
   append(text, plan);
-  Fingerprint out = {};
-  EVP_Q_digest(nullptr, "SHA256", nullptr, text.c_str(), text.size(), out.data(), nullptr);
+  Fingerprint out;
+  if (EVP_Q_digest(nullptr, "SHA256", nullptr, text.c_str(), text.size(), out.data(), nullptr) != 1) return {};
   return out;
 }
 
@@ -175,12 +176,14 @@ bool is_refresh_due(const Entry& entry, int64_t now) {
 }  // namespace
 
 Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& patience) {
-  const Fingerprint identity = fingerprint(plan);
+  const auto identity = fingerprint(plan);
+  if (!identity)
+    return Error{"OpenSSL could not compute SHA-256; is it restricted by its configuration (OPENSSL_CONF)?"};
   const pid_t process = getpid();
   Store& store = pqmint::store();
   std::unique_lock lock(store.mutex);
   for (;;) {
-    Entry& entry = store.entry(identity, plan);
+    Entry& entry = store.entry(*identity, plan);
     const int64_t now = server_now();
     const bool is_fetching = entry.fetching == process;
     if (lives(entry, now)) {
@@ -229,7 +232,7 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
 
   const Landing landing{store};
   lock.lock();
-  Entry& entry = store.entry(identity, plan);
+  Entry& entry = store.entry(*identity, plan);
   entry.fetching = 0;
   entry.fetched_at = server_now();
   if (fetched) {
@@ -247,10 +250,12 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
 }
 
 void forget_credentials(const CredentialPlan& plan, Moment fetched_at) {
+  const auto identity = fingerprint(plan);
+  if (!identity) return;
   Store& store = pqmint::store();
   const std::lock_guard lock(store.mutex);
-  std::erase_if(store.entries, [&, identity = fingerprint(plan)](const Entry& entry) {
-    return entry.plan == identity && entry.fetching == 0 && entry.kept && entry.kept->at <= fetched_at;
+  std::erase_if(store.entries, [&](const Entry& entry) {
+    return entry.plan == *identity && entry.fetching == 0 && entry.kept && entry.kept->at <= fetched_at;
   });
 }
 

@@ -5,6 +5,7 @@
 #include "core/credential_store.h"
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -134,6 +135,20 @@ TEST_F(CredentialStore, AWaiterGivesUpInTime) {
   ASSERT_FALSE(found);
   EXPECT_TRUE(contains(found.error().text, "connect_timeout")) << found.error().text;
   slow.join();
+}
+
+TEST_F(CredentialStore, WithoutADigestNobodyGetsWhatIsAnothers) {
+  const CredentialPlan one = process(3600, 0, "one");
+  const CredentialPlan other = process(3600, 0, "other");
+  EXPECT_EQ(get(one), "AKIAone");
+  ASSERT_EQ(EVP_set_default_properties(nullptr, "fips=yes"), 1);  // as OPENSSL_CONF may have it; nothing provides that
+  for (const CredentialPlan& plan : {std::cref(one), std::cref(other)}) {
+    EXPECT_TRUE(contains(get(plan), "OPENSSL_CONF")) << get(plan);
+  }
+  forget_credentials(other, std::chrono::steady_clock::now());
+  ASSERT_EQ(EVP_set_default_properties(nullptr, ""), 1);
+  EXPECT_EQ(get(one), "AKIAone");
+  EXPECT_EQ(runs("one"), 1);
 }
 
 TEST_F(CredentialStore, RenewsInTheAdvisoryWindowAndKeepsWhatLives) {
