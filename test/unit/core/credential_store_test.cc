@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -137,6 +138,18 @@ TEST_F(CredentialStore, AWaiterGivesUpInTime) {
   slow.join();
 }
 
+TEST_F(CredentialStore, WhoCannotWaitForARenewalUsesWhatLives) {
+  get(process(3600));
+  const CredentialPlan plan = process(3600, 0.5);  // from now on
+  learn_skew(3600 - 2 * 60);                       // in the last minutes all wait
+  std::thread renewing([&] { get(plan); });
+  std::this_thread::sleep_for(milliseconds(200));
+  const auto found = stored_credentials(plan, {Deadline::in(milliseconds(100))});
+  EXPECT_TRUE(found) << found.error().text;
+  renewing.join();
+  learn_skew(0);
+}
+
 TEST_F(CredentialStore, WithoutADigestNobodyGetsWhatIsAnothers) {
   const CredentialPlan one = process(3600, 0, "one");
   const CredentialPlan other = process(3600, 0, "other");
@@ -183,6 +196,75 @@ TEST_F(CredentialStore, OthersGoOnWhileOneRenews) {
   renewing.join();
   EXPECT_EQ(runs(), 2);
   learn_skew(0);
+}
+
+// --- a tool that may be absent
+
+class Tool : public CredentialStore {
+ protected:
+  Tool() { set("PATH", home + ":/usr/bin:/bin"); }
+  ~Tool() override {
+    set("PATH", path_);
+    learn_skew(0);
+  }
+  /// az, whose token lives for `life` seconds; with a file "broken" nobody is logged in.
+  CredentialPlan az(int life, double pause = 0) const {
+    const std::string script =
+        write("az", "#!/bin/sh\nsleep " + std::to_string(pause) + "\necho run >>" + home + "/keys.runs\n[ -e " + home +
+                        "/broken ] && exit 3\nprintf '{\"accessToken\":\"token-%s\",\"expires_on\":%s}' $(wc -l <" +
+                        home + "/keys.runs) $(($(date +%s) + " + std::to_string(life) + "))\n");
+    chmod(script.c_str(), 0700);
+    CredentialPlan plan;
+    plan.source = "azure-cli";
+    plan.set("scope", "https://ossrdbms-aad.database.windows.net/.default");
+    plan.set("tenant_id", std::filesystem::path(home).filename().string());  // each test's own
+    return plan;
+  }
+  static std::string token(const CredentialPlan& plan, std::chrono::milliseconds time = std::chrono::seconds(20)) {
+    const auto found = stored_credentials(plan, {Deadline::in(time)});
+    if (!found) return "error: " + found.error().text;
+    return (*found)->is_absent ? "absent" : std::string((*found)->token.reveal());
+  }
+
+ private:
+  const std::string path_ = getenv("PATH");
+};
+
+TEST_F(Tool, ThatIsGoneTakesNoTokenAlongThatStillLives) {
+  const CredentialPlan plan = az(290);  // within the last 5 minutes, in which it is asked for at each connection
+  EXPECT_EQ(token(plan), "token-1");
+  EXPECT_EQ(token(plan), "token-2");
+  write("broken", "");
+  EXPECT_EQ(token(plan), "token-2") << "the next in the chain would be another identity";
+  EXPECT_EQ(token(plan), "token-2");
+  EXPECT_EQ(runs(), 3) << "who has just been absent is not asked at each connection";
+  learn_skew(40);
+  EXPECT_EQ(token(plan), "token-2");
+  EXPECT_EQ(runs(), 4);
+  std::filesystem::remove(home + "/broken");
+  learn_skew(80);
+  EXPECT_EQ(token(plan), "token-5");
+  write("broken", "");
+  learn_skew(320);
+  EXPECT_EQ(token(plan), "absent") << "a dead one is never used";
+}
+
+TEST_F(Tool, IsBelievedToBeAbsentForSeconds) {
+  const CredentialPlan plan = az(3600);
+  write("broken", "");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(token(plan), "absent");
+  EXPECT_EQ(runs(), 1);
+  // That this process has no descriptors says nothing of the tool.
+  learn_skew(6);
+  rlimit old = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  const rlimit none = {0, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string shortage = token(plan);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+  EXPECT_TRUE(shortage.starts_with("error: ")) << shortage;
+  std::filesystem::remove(home + "/broken");
+  EXPECT_EQ(token(plan), "token-2");
 }
 
 // --- a token that a command prints, kept for as long as the user said
