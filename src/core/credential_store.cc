@@ -31,6 +31,8 @@ constexpr int64_t kMandatory = 5 * 60;  // s
 constexpr int64_t kBetweenRefreshes = 60;  // s
 /// After an early renewal of a token that failed, the old one serves for this long before the next try.
 constexpr int64_t kAfterFailure = 30;  // s
+/// Who has this much more time than another had may see another end. Time limits are whole seconds.
+constexpr std::chrono::seconds kMorePatience{1};
 /// How long it is believed that there is no metadata service; and how long that a developer's tool is not logged in,
 /// which its user may be mending just now.
 constexpr int64_t kAbsenceHolds = 60;     // s
@@ -46,7 +48,8 @@ using Moment = std::chrono::steady_clock::time_point;
 struct Miss {
   Result<Fetch> answer;
   Moment at;
-  int64_t holds;  // seconds; 0: for those only who have waited for it
+  std::chrono::nanoseconds patience;  // of the caller that fetched
+  int64_t holds;                      // seconds; 0: for those only who have waited for it
 };
 
 struct Entry {
@@ -172,11 +175,12 @@ bool is_refresh_due(const Entry& entry, int64_t now) {
   return is_within(entry, kAdvisory, now) && asked_ago >= kBetweenRefreshes;
 }
 
-/// Whether a miss answers this caller, too.
+/// Whether a miss answers this caller, too. Not who has more time left than there was then: time may be all it lacked.
 bool is_for(const Patience& patience, const Miss& miss, int64_t age) {
   const bool has_waited = miss.at >= patience.since;
   const bool is_believed = age >= 0 && age < miss.holds;
-  return has_waited || is_believed;
+  const auto left = patience.deadline.at() - std::chrono::steady_clock::now();
+  return (has_waited || is_believed) && left < miss.patience + kMorePatience;
 }
 
 /// The answer that needs no fetch. Nothing: somebody must fetch, this caller if no other does.
@@ -216,7 +220,7 @@ Result<Fetch> fetch(const CredentialPlan& plan, const Patience& patience) try {
 
 /// What a fetch leaves behind, and gives its own caller. One that brought nothing takes nothing away: what lives is as
 /// good as it was, and beside it an absence is no more than a failure, which is not remembered.
-Result<Fetch> land(Entry& entry, Result<Fetch> answer) {
+Result<Fetch> land(Entry& entry, Result<Fetch> answer, const Patience& patience) {
   entry.fetching = 0;
   entry.asked_at = server_now();
   if (answer && !(*answer)->is_absent) {
@@ -226,7 +230,8 @@ Result<Fetch> land(Entry& entry, Result<Fetch> answer) {
   }
   const bool still_lives = lives(entry, entry.asked_at);
   const int64_t holds = answer && !still_lives ? entry.absence_holds : 0;
-  entry.miss = Miss{std::move(answer), std::chrono::steady_clock::now(), holds};
+  entry.miss =
+      Miss{std::move(answer), std::chrono::steady_clock::now(), patience.deadline.at() - patience.since, holds};
   return still_lives ? Result<Fetch>(entry.kept) : entry.miss->answer;
 }
 
@@ -257,7 +262,7 @@ Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& pat
   auto answer = fetch(plan, patience);
   const Landing landing{store};
   lock.lock();
-  return land(store.entry(*identity, plan), std::move(answer));
+  return land(store.entry(*identity, plan), std::move(answer), patience);
 }
 
 void forget_credentials(const CredentialPlan& plan, Moment fetched_at) {

@@ -11,7 +11,8 @@
 
 namespace pqmint {
 
-/// How long the caller waits, and since when: a fetch that failed after that moment was made for this caller too.
+/// How long the caller waits, and since when: a fetch that failed after that moment was made for this caller too,
+/// unless it had less time than the caller still has.
 struct Patience {
   Deadline deadline;
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();

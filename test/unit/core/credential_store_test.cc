@@ -138,6 +138,14 @@ TEST_F(CredentialStore, AWaiterGivesUpInTime) {
   slow.join();
 }
 
+TEST_F(CredentialStore, AFailureForWantOfTimeIsNotThatOfWhoHasMore) {
+  const CredentialPlan plan = process(3600, 0.4);
+  std::thread impatient([&] { static_cast<void>(stored_credentials(plan, {Deadline::in(milliseconds(300))})); });
+  std::this_thread::sleep_for(milliseconds(100));  // the other's fetch is under way
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  impatient.join();
+}
+
 TEST_F(CredentialStore, WhoCannotWaitForARenewalUsesWhatLives) {
   get(process(3600));
   const CredentialPlan plan = process(3600, 0.5);  // from now on
@@ -265,6 +273,13 @@ TEST_F(Tool, IsBelievedToBeAbsentForSeconds) {
   EXPECT_TRUE(shortage.starts_with("error: ")) << shortage;
   std::filesystem::remove(home + "/broken");
   EXPECT_EQ(token(plan), "token-2");
+}
+
+TEST_F(Tool, ThatWasTooSlowForOneIsAskedAnewByWhoHasMoreTime) {
+  const CredentialPlan plan = az(3600, 60);
+  EXPECT_EQ(token(plan, milliseconds(200)), "absent");
+  az(3600);  // from now on
+  EXPECT_EQ(token(plan), "token-1");
 }
 
 // --- a token that a command prints, kept for as long as the user said
