@@ -270,9 +270,10 @@ void forget_credentials(const CredentialPlan& plan, Moment fetched_at) {
   if (!identity) return;
   Store& store = pqmint::store();
   const std::lock_guard lock(store.mutex);
-  std::erase_if(store.entries, [&](const Entry& entry) {
-    return entry.plan == *identity && entry.fetching == 0 && entry.kept && entry.kept->at <= fetched_at;
-  });
+  const auto found = std::ranges::find(store.entries, *identity, &Entry::plan);
+  if (found == store.entries.end() || !found->kept || found->kept->at > fetched_at) return;
+  // The entry stays: a thread may be fetching for it.
+  found->kept = nullptr;
 }
 
 }  // namespace pqmint

@@ -206,6 +206,29 @@ TEST_F(CredentialStore, OthersGoOnWhileOneRenews) {
   learn_skew(0);
 }
 
+TEST_F(CredentialStore, WhatAServerRefusedIsForgottenDuringARenewalToo) {
+  const auto refused = stored_credentials(process(3600), patience());
+  ASSERT_TRUE(refused);
+  const CredentialPlan plan = process(3600, 0.5);  // from now on
+  write("broken", "");
+  learn_skew(3600 - 10 * 60);
+  std::thread renewing([&] { get(plan); });
+  std::this_thread::sleep_for(milliseconds(200));
+  const auto after_refusal = [&] {
+    forget_credentials(plan, (*refused)->at);
+    return get(plan);
+  };
+  // In the child nobody is renewing, though the parent was.
+  const pid_t child = test::kForks == 0 ? -1 : fork();
+  if (child == 0) _exit(contains(after_refusal(), "exit status 3") ? 0 : 1);
+  EXPECT_TRUE(contains(after_refusal(), "exit status 3")) << "no keys are better than refused ones";
+  int status = 0;
+  if (child > 0) waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  renewing.join();
+  learn_skew(0);
+}
+
 // --- a tool that may be absent
 
 class Tool : public CredentialStore {
