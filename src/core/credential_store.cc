@@ -31,6 +31,8 @@ constexpr int64_t kMandatory = 5 * 60;  // s
 constexpr int64_t kBetweenRefreshes = 60;  // s
 /// After an early renewal of a token that failed, the old one serves for this long before the next try.
 constexpr int64_t kAfterFailure = 30;  // s
+/// Who has this much more time than another had may see another end. Time limits are whole seconds.
+constexpr std::chrono::seconds kMorePatience{1};
 /// How long it is believed that there is no metadata service; and how long that a developer's tool is not logged in,
 /// which its user may be mending just now.
 constexpr int64_t kAbsenceHolds = 60;     // s
@@ -42,15 +44,22 @@ using Fingerprint = std::array<unsigned char, 32>;
 using Fetch = std::shared_ptr<const FetchedCredentials>;
 using Moment = std::chrono::steady_clock::time_point;
 
+/// A fetch that brought nothing: an error, or an absence.
+struct Miss {
+  Result<Fetch> answer;
+  Moment at;
+  std::chrono::nanoseconds patience;  // of the caller that fetched
+  int64_t holds;                      // seconds; 0: for those only who have waited for it
+};
+
 struct Entry {
   Fingerprint plan;
   int64_t absence_holds;  // seconds
   bool is_renewed_early;  // a command's token is not: its life is what the user said, and may be seconds
-  Fetch kept;
-  int64_t fetched_at = 0;  // server_now()
-  pid_t fetching = 0;      // the process in which a thread fetches now; a child of fork() has no such thread
-  std::optional<Error> failure;
-  Moment failed_at;
+  Fetch kept = nullptr;   // keys or a token, never an absence
+  std::optional<Miss> miss = std::nullopt;  // if the last fetch was one
+  int64_t asked_at = 0;                     // server_now() when the last fetch ended
+  pid_t fetching = 0;  // the process in which a thread fetches now; a child of fork() has no such thread
 };
 
 class Store {
@@ -66,18 +75,12 @@ class Store {
       return *found;
     }
     if (entries.size() >= kMostEntries) {
-      const auto idle = std::ranges::find(entries, 0, &Entry::fetching);
+      const pid_t process = getpid();
+      const auto idle = std::ranges::find_if(entries, [&](const Entry& entry) { return entry.fetching != process; });
       if (idle != entries.end()) entries.erase(idle);
     }
     const bool is_tool = plan.source.starts_with("azure-");
-    return entries.emplace_back(Entry{identity,
-                                      is_tool ? kToolAbsenceHolds : kAbsenceHolds,
-                                      plan.source != "command",
-                                      nullptr,
-                                      0,
-                                      0,
-                                      std::nullopt,
-                                      {}});
+    return entries.emplace_back(Entry{identity, is_tool ? kToolAbsenceHolds : kAbsenceHolds, plan.source != "command"});
   }
 };
 
@@ -141,117 +144,136 @@ void append(Secret& out, const CredentialPlan& plan) {
   if (plan.signer) append(out, *plan.signer);
 }
 
-Fingerprint fingerprint(const CredentialPlan& plan) {
+/// Nothing if OpenSSL fails: no two plans may look the same.
+std::optional<Fingerprint> fingerprint(const CredentialPlan& plan) {
   Secret text;
   append(text, plan);
-  Fingerprint out = {};
-  EVP_Q_digest(nullptr, "SHA256", nullptr, text.c_str(), text.size(), out.data(), nullptr);
+  Fingerprint out;
+  if (EVP_Q_digest(nullptr, "SHA256", nullptr, text.c_str(), text.size(), out.data(), nullptr) != 1) return {};
   return out;
 }
 
-// --- how fresh
+// --- what is at hand
 
 bool lives(const Entry& entry, int64_t now) {
-  if (!entry.kept) return false;
-  if (entry.kept->is_absent) return now - entry.fetched_at < entry.absence_holds && now >= entry.fetched_at;
-  return entry.kept->expires == 0 || entry.kept->expires > now;
+  return entry.kept && (entry.kept->expires == 0 || entry.kept->expires > now);
 }
 
 bool is_within(const Entry& entry, int64_t window, int64_t now) {
-  return !entry.kept->is_absent && entry.kept->expires != 0 && entry.kept->expires - now <= window;
+  return entry.kept->expires != 0 && entry.kept->expires - now <= window;
 }
 
 bool is_refresh_due(const Entry& entry, int64_t now) {
   if (!entry.is_renewed_early) return false;
-  const int64_t asked_ago = now - entry.fetched_at;
+  const int64_t asked_ago = now - entry.asked_at;
   // Entra says itself when; in its last 5 minutes a token is no longer taken for fresh (spec/azure.md 2.7).
   if (!entry.kept->token.empty()) {
-    const bool soft = entry.kept->refresh_at != 0 && now >= entry.kept->refresh_at && asked_ago >= kAfterFailure;
-    return soft || is_within(entry, kMandatory, now);
+    const bool is_just_asked = asked_ago < kAfterFailure;
+    const bool soft = entry.kept->refresh_at != 0 && now >= entry.kept->refresh_at && !is_just_asked;
+    return soft || (is_within(entry, kMandatory, now) && !(is_just_asked && entry.miss));
   }
   return is_within(entry, kAdvisory, now) && asked_ago >= kBetweenRefreshes;
+}
+
+/// Whether a miss answers this caller, too. Not who has more time left than there was then: time may be all it lacked.
+bool is_for(const Patience& patience, const Miss& miss, int64_t age) {
+  const bool has_waited = miss.at >= patience.since;
+  const bool is_believed = age >= 0 && age < miss.holds;
+  const auto left = patience.deadline.at() - std::chrono::steady_clock::now();
+  return (has_waited || is_believed) && left < miss.patience + kMorePatience;
+}
+
+/// The answer that needs no fetch. Nothing: somebody must fetch, this caller if no other does.
+std::optional<Result<Fetch>> at_hand(const Entry& entry, bool is_fetching, const CredentialPlan& plan,
+                                     const Patience& patience) {
+  const int64_t now = server_now();
+  const bool waited_enough = is_fetching && patience.deadline.over();
+  if (lives(entry, now)) {
+    const bool others_may_go_on = is_fetching && !is_within(entry, kMandatory, now);
+    if (!is_refresh_due(entry, now) || others_may_go_on || waited_enough) return entry.kept;
+  } else if (entry.miss && is_for(patience, *entry.miss, now - entry.asked_at)) {
+    return entry.miss->answer;
+  } else if (waited_enough) {
+    return Error{"another thread is fetching credentials by " + plan.source +
+                 " and was not done in time; raise connect_timeout"};
+  }
+  return std::nullopt;
+}
+
+// --- the fetch
+
+Result<Fetch> fetch(const CredentialPlan& plan, const Patience& patience) try {
+  Fetch signer;
+  if (plan.signer && !plan.signer->keys) {
+    auto fetched = stored_credentials(*plan.signer, patience);
+    if (!fetched) return fetched.error();
+    signer = std::move(*fetched);
+    if (signer->is_absent) return Error{"no keys to assume the role with: " + signer->text};
+  }
+  const Credentials* keys = signer ? &signer->keys : plan.signer ? &*plan.signer->keys : nullptr;
+  auto fetched = fetch_credentials(plan, keys, patience.deadline);
+  if (!fetched) return fetched.error();
+  return Fetch(std::make_shared<const FetchedCredentials>(std::move(*fetched)));
+} catch (const std::bad_alloc&) {
+  return Error{"memory is out"};  // the flight must land all the same
+}
+
+/// What a fetch leaves behind, and gives its own caller. One that brought nothing takes nothing away: what lives is as
+/// good as it was, and beside it an absence is no more than a failure, which is not remembered.
+Result<Fetch> land(Entry& entry, Result<Fetch> answer, const Patience& patience) {
+  entry.fetching = 0;
+  entry.asked_at = server_now();
+  if (answer && !(*answer)->is_absent) {
+    entry.kept = *answer;
+    entry.miss.reset();
+    return answer;
+  }
+  const bool still_lives = lives(entry, entry.asked_at);
+  const int64_t holds = answer && !still_lives ? entry.absence_holds : 0;
+  entry.miss =
+      Miss{std::move(answer), std::chrono::steady_clock::now(), patience.deadline.at() - patience.since, holds};
+  return still_lives ? Result<Fetch>(entry.kept) : entry.miss->answer;
 }
 
 }  // namespace
 
 Result<Fetch> stored_credentials(const CredentialPlan& plan, const Patience& patience) {
-  const Fingerprint identity = fingerprint(plan);
+  const auto identity = fingerprint(plan);
+  if (!identity)
+    return Error{"OpenSSL could not compute SHA-256; is it restricted by its configuration (OPENSSL_CONF)?"};
   const pid_t process = getpid();
   Store& store = pqmint::store();
   std::unique_lock lock(store.mutex);
   for (;;) {
-    Entry& entry = store.entry(identity, plan);
-    const int64_t now = server_now();
+    Entry& entry = store.entry(*identity, plan);
     const bool is_fetching = entry.fetching == process;
-    if (lives(entry, now)) {
-      const bool due = is_refresh_due(entry, now);
-      const bool others_may_go_on = !is_within(entry, kMandatory, now);
-      if (!due || (is_fetching && others_may_go_on)) return entry.kept;
-    } else if (entry.failure && entry.failed_at >= patience.since) {
-      return *entry.failure;
-    }
+    if (auto answer = at_hand(entry, is_fetching, plan, patience)) return std::move(*answer);
     if (!is_fetching) {
       entry.fetching = process;
       break;
     }
     const uint32_t seen = store.landings.load(std::memory_order_acquire);
     lock.unlock();
-    if (patience.deadline.over()) {
-      return Error{"another thread is fetching credentials by " + plan.source +
-                   " and was not done in time; raise connect_timeout"};
-    }
     sleep_until_landing(store, seen, patience.deadline);
     lock.lock();
   }
   lock.unlock();
 
-  const auto fetch = [&]() -> Result<Fetch> {
-    Fetch signer;
-    if (plan.signer && !plan.signer->keys) {
-      auto fetched = stored_credentials(*plan.signer, patience);
-      if (!fetched) return fetched.error();
-      signer = std::move(*fetched);
-      if (signer->is_absent) return Error{"no keys to assume the role with: " + signer->text};
-    }
-    const Credentials* keys = signer ? &signer->keys : plan.signer ? &*plan.signer->keys : nullptr;
-    auto fetched = fetch_credentials(plan, keys, patience.deadline);
-    if (!fetched) return fetched.error();
-    return Fetch(std::make_shared<const FetchedCredentials>(std::move(*fetched)));
-  };
-  // Whatever happens, the flight must land: the others wait for it.
-  auto fetched = [&]() -> Result<Fetch> {
-    try {
-      return fetch();
-    } catch (const std::bad_alloc&) {
-      return Error{"memory is out"};
-    }
-  }();
-
+  auto answer = fetch(plan, patience);
   const Landing landing{store};
   lock.lock();
-  Entry& entry = store.entry(identity, plan);
-  entry.fetching = 0;
-  entry.fetched_at = server_now();
-  if (fetched) {
-    entry.kept = *fetched;
-    entry.failure.reset();
-  } else {
-    entry.failure = fetched.error();
-    entry.failed_at = std::chrono::steady_clock::now();
-  }
-  // The old keys are as good as they were.
-  Result<Fetch> out =
-      !fetched && lives(entry, entry.fetched_at) && !entry.kept->is_absent ? Result<Fetch>(entry.kept) : fetched;
-  lock.unlock();
-  return out;
+  return land(store.entry(*identity, plan), std::move(answer), patience);
 }
 
 void forget_credentials(const CredentialPlan& plan, Moment fetched_at) {
+  const auto identity = fingerprint(plan);
+  if (!identity) return;
   Store& store = pqmint::store();
   const std::lock_guard lock(store.mutex);
-  std::erase_if(store.entries, [&, identity = fingerprint(plan)](const Entry& entry) {
-    return entry.plan == identity && entry.fetching == 0 && entry.kept && entry.kept->at <= fetched_at;
-  });
+  const auto found = std::ranges::find(store.entries, *identity, &Entry::plan);
+  if (found == store.entries.end() || !found->kept || found->kept->at > fetched_at) return;
+  // The entry stays: a thread may be fetching for it.
+  found->kept = nullptr;
 }
 
 }  // namespace pqmint

@@ -11,7 +11,8 @@
 
 namespace pqmint {
 
-/// How long the caller waits, and since when: a fetch that failed after that moment was made for this caller too.
+/// How long the caller waits, and since when: a fetch that failed after that moment was made for this caller too,
+/// unless it had less time than the caller still has.
 struct Patience {
   Deadline deadline;
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
@@ -19,9 +20,9 @@ struct Patience {
 
 /// The credentials of a plan without keys of its own; of a chain of roles, each link is kept by itself. One thread
 /// fetches for all that want the same identity. In the last 15 minutes of their life (the advisory window) one thread
-/// renews them while the others go on; in the last 5 (the mandatory one) all wait for it. If that fails, what still
-/// lives is used. That no metadata service answers is remembered for a minute. A command's token knows no window: it is
-/// used until the end of the life that the user gave it.
+/// renews them while the others go on; in the last 5 (the mandatory one) all wait for it. If that fails, or the
+/// source is absent by then, what still lives is used. That no metadata service answers is remembered for a minute. A
+/// command's token knows no window: it is used until the end of the life that the user gave it.
 ///
 /// Kept per plan, so other keys, files or settings are another entry. A child of fork() keeps what the parent had.
 /// Thread-safe; blocks no longer than the deadline.

@@ -232,6 +232,35 @@ TEST_F(Entra, ManagedIdentityOfAnAppService) {
   EXPECT_EQ(platform.heard()[0].headers.at("x-identity-header"), "header-secret");
 }
 
+TEST_F(Entra, AMachineWhoseServiceIsGoneDoesNotBecomeThePersonWhoIsLoggedIn) {
+  for (const char* name : {"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"}) environment_.unset(name);
+  const auto token = [&](const char* whose, long life) {
+    return entra_.sign(std::string(R"("aud":"https://ossrdbms-aad.database.windows.net","exp":)") +
+                       std::to_string(time(nullptr) + life) + "," + whose);
+  };
+  write_file(environment_.home() + "/az",
+             "#!/bin/sh\nprintf '%s' '{\"accessToken\":\"" + token(kPerson, 3600) +
+                 "\",\"expires_on\":" + std::to_string(time(nullptr) + 3600) + "}'\n",
+             0700);
+  // In the last 5 minutes of its life it is asked for anew at once.
+  auto service = std::make_unique<HttpServer>([&](const Heard&) {
+    return Reply{200, "{\"access_token\":\"" + token(kManaged, 290) + "\",\"expires_in\":\"290\"}"};
+  });
+  environment_.set("PATH", environment_.home() + ":/usr/bin:/bin")
+      .set("AZURE_POD_IDENTITY_AUTHORITY_HOST", service->url());
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", conninfo()}), "OK");
+  EXPECT_EQ(client.say({"query", "select current_user"}), "my-managed-id");
+  EXPECT_EQ(service->count(), 1u);
+  service.reset();
+  ASSERT_EQ(client.say({"connectdb", conninfo()}), "OK");
+  EXPECT_EQ(client.say({"query", "select current_user"}), "my-managed-id");
+  // In a process that never saw it, the machine has none.
+  Client another(environment_);
+  ASSERT_EQ(another.say({"connectdb", conninfo()}), "OK");
+  EXPECT_EQ(another.say({"query", "select current_user"}), "entra_user@example.com");
+}
+
 TEST_F(Entra, CheckTellsWhatWouldBeDone) {
   const Outcome outcome = check("");
   Json::Value report;

@@ -5,6 +5,8 @@
 #include "core/credential_store.h"
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -136,6 +138,40 @@ TEST_F(CredentialStore, AWaiterGivesUpInTime) {
   slow.join();
 }
 
+TEST_F(CredentialStore, AFailureForWantOfTimeIsNotThatOfWhoHasMore) {
+  const CredentialPlan plan = process(3600, 0.4);
+  std::thread impatient([&] { static_cast<void>(stored_credentials(plan, {Deadline::in(milliseconds(300))})); });
+  std::this_thread::sleep_for(milliseconds(100));  // the other's fetch is under way
+  EXPECT_EQ(get(plan), "AKIAkeys");
+  impatient.join();
+}
+
+TEST_F(CredentialStore, WhoCannotWaitForARenewalUsesWhatLives) {
+  get(process(3600));
+  const CredentialPlan plan = process(3600, 0.5);  // from now on
+  learn_skew(3600 - 2 * 60);                       // in the last minutes all wait
+  std::thread renewing([&] { get(plan); });
+  std::this_thread::sleep_for(milliseconds(200));
+  const auto found = stored_credentials(plan, {Deadline::in(milliseconds(100))});
+  EXPECT_TRUE(found) << found.error().text;
+  renewing.join();
+  learn_skew(0);
+}
+
+TEST_F(CredentialStore, WithoutADigestNobodyGetsWhatIsAnothers) {
+  const CredentialPlan one = process(3600, 0, "one");
+  const CredentialPlan other = process(3600, 0, "other");
+  EXPECT_EQ(get(one), "AKIAone");
+  ASSERT_EQ(EVP_set_default_properties(nullptr, "fips=yes"), 1);  // as OPENSSL_CONF may have it; nothing provides that
+  for (const CredentialPlan& plan : {std::cref(one), std::cref(other)}) {
+    EXPECT_TRUE(contains(get(plan), "OPENSSL_CONF")) << get(plan);
+  }
+  forget_credentials(other, std::chrono::steady_clock::now());
+  ASSERT_EQ(EVP_set_default_properties(nullptr, ""), 1);
+  EXPECT_EQ(get(one), "AKIAone");
+  EXPECT_EQ(runs("one"), 1);
+}
+
 TEST_F(CredentialStore, RenewsInTheAdvisoryWindowAndKeepsWhatLives) {
   const CredentialPlan plan = process(3600);
   get(plan);
@@ -168,6 +204,105 @@ TEST_F(CredentialStore, OthersGoOnWhileOneRenews) {
   renewing.join();
   EXPECT_EQ(runs(), 2);
   learn_skew(0);
+}
+
+TEST_F(CredentialStore, WhatAServerRefusedIsForgottenDuringARenewalToo) {
+  const auto refused = stored_credentials(process(3600), patience());
+  ASSERT_TRUE(refused);
+  const CredentialPlan plan = process(3600, 0.5);  // from now on
+  write("broken", "");
+  learn_skew(3600 - 10 * 60);
+  std::thread renewing([&] { get(plan); });
+  std::this_thread::sleep_for(milliseconds(200));
+  const auto after_refusal = [&] {
+    forget_credentials(plan, (*refused)->at);
+    return get(plan);
+  };
+  // In the child nobody is renewing, though the parent was.
+  const pid_t child = test::kForks == 0 ? -1 : fork();
+  if (child == 0) _exit(contains(after_refusal(), "exit status 3") ? 0 : 1);
+  EXPECT_TRUE(contains(after_refusal(), "exit status 3")) << "no keys are better than refused ones";
+  int status = 0;
+  if (child > 0) waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  renewing.join();
+  learn_skew(0);
+}
+
+// --- a tool that may be absent
+
+class Tool : public CredentialStore {
+ protected:
+  Tool() { set("PATH", home + ":/usr/bin:/bin"); }
+  ~Tool() override {
+    set("PATH", path_);
+    learn_skew(0);
+  }
+  /// az, whose token lives for `life` seconds; with a file "broken" nobody is logged in.
+  CredentialPlan az(int life, double pause = 0) const {
+    const std::string script =
+        write("az", "#!/bin/sh\nsleep " + std::to_string(pause) + "\necho run >>" + home + "/keys.runs\n[ -e " + home +
+                        "/broken ] && exit 3\nprintf '{\"accessToken\":\"token-%s\",\"expires_on\":%s}' $(wc -l <" +
+                        home + "/keys.runs) $(($(date +%s) + " + std::to_string(life) + "))\n");
+    chmod(script.c_str(), 0700);
+    CredentialPlan plan;
+    plan.source = "azure-cli";
+    plan.set("scope", "https://ossrdbms-aad.database.windows.net/.default");
+    plan.set("tenant_id", std::filesystem::path(home).filename().string());  // each test's own
+    return plan;
+  }
+  static std::string token(const CredentialPlan& plan, std::chrono::milliseconds time = std::chrono::seconds(20)) {
+    const auto found = stored_credentials(plan, {Deadline::in(time)});
+    if (!found) return "error: " + found.error().text;
+    return (*found)->is_absent ? "absent" : std::string((*found)->token.reveal());
+  }
+
+ private:
+  const std::string path_ = getenv("PATH");
+};
+
+TEST_F(Tool, ThatIsGoneTakesNoTokenAlongThatStillLives) {
+  const CredentialPlan plan = az(290);  // within the last 5 minutes, in which it is asked for at each connection
+  EXPECT_EQ(token(plan), "token-1");
+  EXPECT_EQ(token(plan), "token-2");
+  write("broken", "");
+  EXPECT_EQ(token(plan), "token-2") << "the next in the chain would be another identity";
+  EXPECT_EQ(token(plan), "token-2");
+  EXPECT_EQ(runs(), 3) << "who has just been absent is not asked at each connection";
+  learn_skew(40);
+  EXPECT_EQ(token(plan), "token-2");
+  EXPECT_EQ(runs(), 4);
+  std::filesystem::remove(home + "/broken");
+  learn_skew(80);
+  EXPECT_EQ(token(plan), "token-5");
+  write("broken", "");
+  learn_skew(320);
+  EXPECT_EQ(token(plan), "absent") << "a dead one is never used";
+}
+
+TEST_F(Tool, IsBelievedToBeAbsentForSeconds) {
+  const CredentialPlan plan = az(3600);
+  write("broken", "");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(token(plan), "absent");
+  EXPECT_EQ(runs(), 1);
+  // That this process has no descriptors says nothing of the tool.
+  learn_skew(6);
+  rlimit old = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  const rlimit none = {0, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string shortage = token(plan);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+  EXPECT_TRUE(shortage.starts_with("error: ")) << shortage;
+  std::filesystem::remove(home + "/broken");
+  EXPECT_EQ(token(plan), "token-2");
+}
+
+TEST_F(Tool, ThatWasTooSlowForOneIsAskedAnewByWhoHasMoreTime) {
+  const CredentialPlan plan = az(3600, 60);
+  EXPECT_EQ(token(plan, milliseconds(200)), "absent");
+  az(3600);  // from now on
+  EXPECT_EQ(token(plan), "token-1");
 }
 
 // --- a token that a command prints, kept for as long as the user said
