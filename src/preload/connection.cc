@@ -146,8 +146,8 @@ void Connection::remember(const pqmint_answer* answer) const {
     if (!answer->grants[i].managed) continue;
     Minted::remember(call, answer->grants[i].token, host.host, host.port, claims[i].spec.get());
     for (size_t route = 0; route < route_count; ++route) {
-      if (routes[route].grant == i && routes[route].token == 0) {
-        routes[route].token = Minted::fingerprint(answer->grants[i].token);
+      if (routes[route].grant == i && routes[route].token() == 0) {
+        routes[route].set_token(Minted::fingerprint(answer->grants[i].token));
       }
     }
   }
@@ -156,12 +156,17 @@ void Connection::remember(const pqmint_answer* answer) const {
 const Route* Connection::route_at(PGconn* conn_now) const {
   const char* host = libpq->host(conn_now);
   const char* port = libpq->port(conn_now);
+  const char* password = libpq->pass(conn_now);
+  const uint64_t token = given(password) ? Minted::fingerprint(password) : 0;
+  const Route* first = nullptr;
   for (size_t i = 0; i < route_count; ++i) {
     const Route& route = routes[i];
     const char* shown = given(route.host.get()) ? route.host.get() : route.hostaddr.get();
-    if (same_text(shown, host) && same_text(route.port.get(), port)) return &route;
+    if (!same_text(shown, host) || !same_text(route.port.get(), port)) continue;
+    if (route.token() == token) return &route;
+    if (first == nullptr) first = &route;
   }
-  return nullptr;
+  return first;
 }
 
 void connections::add(Connection* connection) {
@@ -203,7 +208,7 @@ bool connections::has_token(const char* token, const char* host, const char* por
   for (const Connection* bucket : g_registry.buckets) {
     for (const Connection* each = bucket; each && !is_its_host; each = each->next) {
       bool has = false;
-      for (size_t i = 0; i < each->route_count; ++i) has |= each->routes[i].token == wanted;
+      for (size_t i = 0; i < each->route_count; ++i) has |= each->routes[i].token() == wanted;
       if (!has) continue;
       found = true;
       for (size_t i = 0; i < each->target.host_count() && !is_its_host; ++i) {

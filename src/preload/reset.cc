@@ -45,13 +45,13 @@ bool put_token(const Connection& known, PGconn* conn, const pqmint_answer* answe
   char* password = known.libpq->pass(conn);
   const char* token = answer->grants[route->grant].token;
   // Only over the token that we gave it: anything else means that the PGconn is not the one we know.
-  if (!given(password) || Minted::fingerprint(password) != route->token) return true;
+  if (!given(password) || Minted::fingerprint(password) != route->token()) return true;
   const size_t old_length = strlen(password);
   const size_t length = strlen(token);
   if (length + 1 > malloc_usable_size(password)) return false;
   memcpy(password, token, length + 1);
   if (old_length > length) explicit_bzero(password + length + 1, old_length - length);
-  route->token = Minted::fingerprint(token);
+  route->set_token(Minted::fingerprint(token));
   return true;
 }
 

@@ -19,6 +19,7 @@ class Lifecycle : public ::testing::Test {
   std::string good_ = server_.conninfo(kWriter, "iam_user");
   Environment environment_ = Environment().preload().keys();
   std::string faketime_ = environment_.home() + "/faketime";
+  const std::string preload_ = stage() + "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
   void SetUp() override {
     server_.clock("real");
@@ -27,7 +28,7 @@ class Lifecycle : public ::testing::Test {
     environment_.set("FAKETIME_TIMESTAMP_FILE", faketime_)
         .set("FAKETIME_NO_CACHE", "1")
         .set("DONT_FAKE_MONOTONIC", "1");
-    environment_.set("LD_PRELOAD", stage() + "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    environment_.set("LD_PRELOAD", preload_);
   }
   void TearDown() override { server_.clock("real"); }
 
@@ -131,6 +132,43 @@ TEST_F(MultiHost, ResetGivesUpOnASilentHostAfterItsTimeout) {
   EXPECT_EQ(client.say({"reset"}), "OK");
 }
 
+// One name with two addresses: what libpq tells of its host is the same for both.
+class TwoAddresses : public MultiHost {
+ protected:
+  void SetUp() override {
+    MultiHost::SetUp();
+    environment_.set("LD_PRELOAD", built("test/e2e/libmade_up_names.so") + ":" + preload_);
+    environment_.set("PQMINT_TEST_ADDRESSES", "127.0.0.2,127.0.0.1");
+  }
+  /// By hand, and behind `endpoint=`.
+  std::vector<std::string> ways() const {
+    const std::string rest =
+        " port=" + port_ + " user=iam_user dbname=app connect_timeout=2 sslrootcert=" + server_.ca();
+    return {"host=" + std::string(kWriter) + "," + kWriter + " hostaddr=127.0.0.2,127.0.0.1" + rest, tunnel() + rest};
+  }
+  std::string tunnel() const {
+    return "host=tunnel.test passfile=pqmint:rds?endpoint=" + std::string(kWriter) + ":" + port_;
+  }
+};
+
+TEST_F(TwoAddresses, ResetGivesAFreshTokenToEach) {
+  for (const char* how : {"reset", "resetStart"}) {
+    for (const std::string& conninfo : ways()) {
+      server_.clock("real");
+      let_time_be("+0");
+      Client client(environment_);
+      {
+        const FakePostgres first("accept", true, "127.0.0.2", server_.port());
+        ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+        EXPECT_EQ(client.say({"address"}), "127.0.0.2");
+      }
+      half_an_hour_later();
+      EXPECT_EQ(client.say({how}), "OK") << how << " " << conninfo;
+      EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+    }
+  }
+}
+
 TEST_F(MultiHost, UnmanagedHostsKeepTheirOwnPassword) {
   FakePostgres other("accept", true);
   const std::string pgpass = environment_.home() + "/pgpass";
@@ -177,8 +215,7 @@ class Parallel : public Lifecycle {
  protected:
   Environment time_passes_at(const std::string& moment) {
     Environment environment = environment_;
-    environment.set("LD_PRELOAD", built("test/e2e/liblater_at_fork.so") + ":" + stage() +
-                                      "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    environment.set("LD_PRELOAD", built("test/e2e/liblater_at_fork.so") + ":" + preload_);
     environment.set("PQMINT_TEST_LATER_AT", moment);
     environment.set("PQMINT_TEST_LATER", source("test/server/pqmint-testserver") + " clock " +
                                              server_.value("PQMINT_TEST_DIR") + " +1800; echo +1800 > " + faketime_);
@@ -295,6 +332,13 @@ TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionAndSaysWhy) {
     client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"});
     EXPECT_EQ(client.say({how}), "OK");
   }
+}
+
+// Who connects with a password of his own has it compared with the tokens of all live connections.
+TEST_F(Lifecycle, ThreadsResetWhileOthersConnectWithPasswords) {
+  Client client(environment_);
+  const std::string others = "host=127.0.0.1 user=u dbname=d password=theirs port=" + std::to_string(closed_port());
+  EXPECT_EQ(client.say({"resetBeside", "5", good_, others}), "OK");
 }
 
 // --- many others in between
