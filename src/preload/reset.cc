@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -25,16 +24,29 @@ namespace {
 // libpq's own floor: a timeout of 1 s could expire at once (PQconnectPoll counts in whole seconds).
 constexpr int kLeastTimeout = 2;
 
-// The PGconn closed, and our sentence its error: shutting the socket makes libpq find the end of the stream and drop
-// the connection; PQencryptPasswordConn quotes an unknown algorithm in the error buffer without a word to the server.
-void refuse(const Libpq& libpq, PGconn* conn, const char* text) {
-  LogLine(LogLevel::kError, "error").with("text", text);
-  if (const int fd = libpq.socket(conn); fd >= 0 && libpq.status(conn) != CONNECTION_BAD) {
+// Breaks the PGconn's connection, and any attempt at one. A socket pair whose far end was closed with a byte unread has
+// ECONNRESET pending; it takes the place of the socket.
+void break_socket(int fd) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     shutdown(fd, SHUT_RDWR);
-    libpq.consume_input(conn);
+    return;
   }
-  char said[2048];
-  snprintf(said, sizeof said, "pqmint: %s", text);
+  if (write(pair[0], "", 1) < 0) shutdown(pair[0], SHUT_RDWR);
+  close(pair[1]);
+  dup3(pair[0], fd, O_CLOEXEC);
+  close(pair[0]);
+}
+
+// The PGconn closed, and our sentence its error: libpq reads what it still has, finds the socket broken and drops the
+// connection.
+void refuse(const Libpq& libpq, PGconn* conn, const char* text) {
+  // A TLS record is all that it can have. A socket that could only be shut down may hold megabytes.
+  constexpr int kMostReads = 1024;
+  Text room;
+  const char* said = say_error(text, room);
+  if (const int fd = libpq.socket(conn); fd >= 0 && libpq.status(conn) != CONNECTION_BAD) break_socket(fd);
+  for (int i = 0; i < kMostReads && libpq.status(conn) != CONNECTION_BAD; ++i) libpq.consume_input(conn);
   replace_message(libpq, conn, said);
 }
 
@@ -55,35 +67,25 @@ bool put_token(const Connection& known, PGconn* conn, const pqmint_answer* answe
   return true;
 }
 
-// Fresh tokens for all hosts, or null after the PGconn was refused.
-const pqmint_answer* mint_again(const Connection& known, PGconn* conn) {
-  const pqmint_answer* answer = known.mint();
-  if (answer == nullptr) return refuse(*known.libpq, conn, "out of memory"), nullptr;
-  if (answer->error) {
-    refuse(*known.libpq, conn, answer->error);
-    known.core->release(answer);
-    return nullptr;
-  }
-  known.remember(answer);
-  return answer;
-}
-
 constexpr const char* kTooLong =
     "the new token is longer than the room that this connection has for it; open a new connection instead of resetting";
 
-// Makes the attempt that libpq is waiting for fail with an error, as an unreachable host would, so that libpq goes on
-// to the next one: PQconnectPoll has no other word for "this host took too long". A socket pair whose far end was
-// closed with a byte unread has ECONNRESET pending; it takes the place of the connecting socket.
-void give_up_on_host(int fd) {
-  int pair[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
-    shutdown(fd, SHUT_RDWR);
-    return;
-  }
-  if (write(pair[0], "", 1) < 0) shutdown(pair[0], SHUT_RDWR);
-  close(pair[1]);
-  dup3(pair[0], fd, O_CLOEXEC);
-  close(pair[0]);
+// Fresh tokens for all hosts, pending. False after the PGconn was refused.
+bool mint_again(Connection& known, PGconn* conn) {
+  known.forget_pending();
+  known.pending = known.mint();
+  const char* obstacle = !known.pending ? "out of memory" : known.pending->error ? known.pending->error : nullptr;
+  if (obstacle == nullptr) return known.remember(known.pending), true;
+  refuse(*known.libpq, conn, obstacle);
+  known.forget_pending();
+  return false;
+}
+
+// Logs and explains how the reset ended.
+void end(Connection& known, PGconn* conn) {
+  log_end(*known.libpq, conn, "reset", "failed");
+  tell_of_refusal(known, conn, known.pending);
+  known.forget_pending();
 }
 
 long seconds_now() {
@@ -93,16 +95,16 @@ long seconds_now() {
 }
 
 // What PQreset does inside libpq, with a token put in before each host is asked to let us in: libpq visits its hosts
-// one after another, and only the current one's password can be reached.
-void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer* answer) {
+// one after another, and only the current one's password can be reached. False when one had no room for its token.
+bool reset_over_hosts(const Connection& known, PGconn* conn) {
   const Libpq& libpq = *known.libpq;
   const char* setting = known.target.option("connect_timeout");
   int timeout = 0;
   if (setting) libpq_integer(setting, timeout);
   if (timeout > 0 && timeout < kLeastTimeout) timeout = kLeastTimeout;
 
-  bool room = put_token(known, conn, answer);
-  if (!libpq.reset_start(conn)) return;
+  bool room = put_token(known, conn, known.pending);
+  if (!libpq.reset_start(conn)) return room;
   const Route* trying = known.route_at(conn);
   long give_up_at = seconds_now() + timeout;
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
@@ -111,16 +113,16 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
       trying = route;
       give_up_at = seconds_now() + timeout;
     }
-    room = room && put_token(known, conn, answer);
+    room = room && put_token(known, conn, known.pending);
     pollfd waiting = {libpq.socket(conn), static_cast<short>(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
     const long left = give_up_at - seconds_now();
     const int wait_ms = timeout <= 0 ? -1 : left > 0 ? static_cast<int>(left > 1000000 ? 1000000 : left) * 1000 : 0;
     const int ready = poll(&waiting, 1, wait_ms);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) give_up_on_host(waiting.fd);
+    if (ready == 0) break_socket(waiting.fd);
     status = libpq.reset_poll(conn);
   }
-  if (!room) refuse(libpq, conn, kTooLong);
+  return room;
 }
 
 // Something of ours to refill: a PGconn that was opened with tokens. Others go to the real function.
@@ -143,19 +145,15 @@ void reset(const Libpq& libpq, PGconn* conn) {
   Connection* known = refillable(conn);
   if (known == nullptr) return libpq.reset(conn);
   const LogScope scope(known->number);
-  known->forget_pending();
-  const pqmint_answer* answer = mint_again(*known, conn);
-  if (answer == nullptr) return;
+  if (!mint_again(*known, conn)) return;
   if (known->route_count > 1) {
-    reset_over_hosts(*known, conn, answer);
-  } else if (put_token(*known, conn, answer)) {
+    if (!reset_over_hosts(*known, conn)) refuse(libpq, conn, kTooLong);
+  } else if (put_token(*known, conn, known->pending)) {
     libpq.reset(conn);
   } else {
     refuse(libpq, conn, kTooLong);
   }
-  log_end(libpq, conn, "reset", "failed");
-  tell_of_refusal(*known, conn, answer);
-  known->core->release(answer);
+  end(*known, conn);
 }
 
 int reset_start(const Libpq& libpq, PGconn* conn) {
@@ -164,27 +162,26 @@ int reset_start(const Libpq& libpq, PGconn* conn) {
   Connection* known = refillable(conn);
   if (known == nullptr) return libpq.reset_start(conn);
   const LogScope scope(known->number);
-  known->forget_pending();
-  known->pending = mint_again(*known, conn);
-  if (known->pending == nullptr) return 0;
-  if (!put_token(*known, conn, known->pending)) return refuse(libpq, conn, kTooLong), 0;
-  return libpq.reset_start(conn);
+  if (!mint_again(*known, conn)) return 0;
+  const bool has_room = put_token(*known, conn, known->pending);
+  if (has_room && libpq.reset_start(conn)) return 1;
+  if (!has_room) refuse(libpq, conn, kTooLong);
+  end(*known, conn);
+  return 0;
 }
 
 PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   Connection* known = refillable(conn);
   if (known == nullptr || known->pending == nullptr) return libpq.reset_poll(conn);
-  if (!put_token(*known, conn, known->pending)) {
-    refuse(libpq, conn, kTooLong);
-    known->forget_pending();
-    return PGRES_POLLING_FAILED;
-  }
-  const PostgresPollingStatusType status = libpq.reset_poll(conn);
   const LogScope scope(known->number);
-  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) log_end(libpq, conn, "reset", "failed");
-  if (status == PGRES_POLLING_FAILED) tell_of_refusal(*known, conn, known->pending);
-  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) known->forget_pending();
+  PostgresPollingStatusType status = PGRES_POLLING_FAILED;
+  if (put_token(*known, conn, known->pending)) {
+    status = libpq.reset_poll(conn);
+  } else {
+    refuse(libpq, conn, kTooLong);
+  }
+  if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) end(*known, conn);
   return status;
 }
 

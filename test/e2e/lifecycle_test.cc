@@ -169,6 +169,29 @@ TEST_F(TwoAddresses, ResetGivesAFreshTokenToEach) {
   }
 }
 
+TEST_F(TwoAddresses, AResetThatCannotMintSaysAllThatAConnectSays) {
+  std::string name;
+  for (int i = 0; i < 1500; ++i) name += "\u00e9";
+  std::string conninfo = ways()[1];
+  conninfo.replace(conninfo.find("tunnel"), 6, name);
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+  client.say({"setenv", "PQMINT_TEST_ADDRESSES", "none"});
+  const std::string said = client.say({"reset"});
+  expect_contains(said, "host name \"" + name + ".test\"");
+  EXPECT_EQ(said, client.say({"connectdb", conninfo}));
+}
+
+TEST_F(TwoAddresses, AResetThatDoesNotStartIsToldInTheLog) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", "host=" + std::string(kWriter) + " port=" + port_ +
+                                         " user=iam_user dbname=app sslrootcert=" + server_.ca()}),
+            "OK");
+  client.say({"setenv", "PQMINT_TEST_ADDRESSES", "none"});
+  expect_contains(client.say({"resetStart"}), "could not translate host name");
+  expect_contains(read_file(environment_.home() + "/pqmint.log"), "level=error connection=1 event=reset");
+}
+
 TEST_F(MultiHost, UnmanagedHostsKeepTheirOwnPassword) {
   FakePostgres other("accept", true);
   const std::string pgpass = environment_.home() + "/pgpass";
@@ -332,6 +355,15 @@ TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionAndSaysWhy) {
     client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"});
     EXPECT_EQ(client.say({how}), "OK");
   }
+}
+
+TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionWhateverIsUnread) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  client.say({"send", "select repeat('x', 1000) from generate_series(1, 2000)"});
+  client.say({"unsetenv", "AWS_SECRET_ACCESS_KEY"});
+  const std::string said = client.say({"reset"});
+  EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
 }
 
 // Who connects with a password of his own has it compared with the tokens of all live connections.
