@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -94,8 +95,38 @@ long seconds_now() {
   return now.tv_sec;
 }
 
+// Where libpq is, as a number.
+uint64_t place_of(const Libpq& libpq, PGconn* conn) {
+  return fingerprint_of(libpq.hostaddr(conn), fingerprint_of(libpq.port(conn), fingerprint_of(libpq.host(conn))));
+}
+
+// The places that took too long in this reset.
+class SilentPlaces {
+ public:
+  bool has(uint64_t place) const {
+    for (size_t i = 0; i < count_; ++i) {
+      if (places_[i] == place) return true;
+    }
+    return false;
+  }
+  /// False if it is known already, or too many are.
+  bool add(uint64_t place) {
+    if (has(place) || count_ == sizeof places_ / sizeof *places_) return false;
+    places_[count_++] = place;
+    return true;
+  }
+
+ private:
+  uint64_t places_[64];  // each cost two seconds or more
+  size_t count_ = 0;
+};
+
 // What PQreset does inside libpq, with a token put in before each host is asked to let us in: libpq visits its hosts
 // one after another, and only the current one's password can be reached. False when one had no room for its token.
+//
+// PQconnectPoll has no word for "this host took too long". While it waits for the host to accept, a broken socket makes
+// it go on to the next; later, in TLS or at the login, that would be the end. So then the reset begins again, and
+// passes by who was silent before.
 bool reset_over_hosts(const Connection& known, PGconn* conn) {
   const Libpq& libpq = *known.libpq;
   const char* setting = known.target.option("connect_timeout");
@@ -103,24 +134,34 @@ bool reset_over_hosts(const Connection& known, PGconn* conn) {
   if (setting) libpq_integer(setting, timeout);
   if (timeout > 0 && timeout < kLeastTimeout) timeout = kLeastTimeout;
 
+  const auto start = [&] { return libpq.reset_start(conn) ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED; };
   bool room = put_token(known, conn, known.pending);
-  if (!libpq.reset_start(conn)) return room;
-  const Route* trying = known.route_at(conn);
+  PostgresPollingStatusType status = start();
+  SilentPlaces silent;
+  uint64_t trying = place_of(libpq, conn);
   long give_up_at = seconds_now() + timeout;
-  PostgresPollingStatusType status = PGRES_POLLING_WRITING;
   while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
-    if (const Route* route = known.route_at(conn); route != trying) {
-      trying = route;
+    if (const uint64_t place = place_of(libpq, conn); place != trying) {
+      trying = place;
       give_up_at = seconds_now() + timeout;
     }
     room = room && put_token(known, conn, known.pending);
     pollfd waiting = {libpq.socket(conn), static_cast<short>(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
     const long left = give_up_at - seconds_now();
     const int wait_ms = timeout <= 0 ? -1 : left > 0 ? static_cast<int>(left > 1000000 ? 1000000 : left) * 1000 : 0;
-    const int ready = poll(&waiting, 1, wait_ms);
+    const int ready = silent.has(trying) ? 0 : poll(&waiting, 1, wait_ms);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) break_socket(waiting.fd);
-    status = libpq.reset_poll(conn);
+    if (ready != 0) {
+      status = libpq.reset_poll(conn);
+      continue;
+    }
+    if (silent.add(trying) && libpq.status(conn) != CONNECTION_STARTED) {
+      status = start();
+    } else {
+      break_socket(waiting.fd);
+      status = libpq.reset_poll(conn);
+    }
+    give_up_at = seconds_now() + timeout;
   }
   return room;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 // The life of a connection past its first token. The server's clock is moved; nobody sleeps.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "fake_aws.h"
 #include "harness.h"
@@ -121,15 +124,18 @@ TEST_F(MultiHost, ResetVisitsTheHostsAgainWithFreshTokens) {
 }
 
 TEST_F(MultiHost, ResetGivesUpOnASilentHostAfterItsTimeout) {
-  FakePostgres silent("silent", false);
-  // A host that accepts and says nothing ends libpq's attempt too; what counts is that we come back in time.
+  // It accepts and says nothing, so libpq is past the point where a broken connection would make it go on.
+  const int port = closed_port();
   Client client(environment_);
-  ASSERT_EQ(client.say({"connectdb",
-                        several(std::string(kWriter) + "," + kReader, port_ + "," + std::to_string(silent.port()), 2) +
-                            " connect_timeout=2"}),
-            "OK");
+  ASSERT_EQ(
+      client.say({"connectdb", several(std::string(kReader) + "," + kWriter, std::to_string(port) + "," + port_, 2) +
+                                   " connect_timeout=2"}),
+      "OK");
+  const FakePostgres silent("silent", false, "127.0.0.1", port);
   half_an_hour_later();
   EXPECT_EQ(client.say({"reset"}), "OK");
+  EXPECT_EQ(client.say({"host"}), kWriter);
+  expect_contains(silent.log(), "conn 1 open");
 }
 
 // One name with two addresses: what libpq tells of its host is the same for both.
@@ -167,6 +173,41 @@ TEST_F(TwoAddresses, ResetGivesAFreshTokenToEach) {
       EXPECT_EQ(client.say({"query", kWho}), "iam_user");
     }
   }
+}
+
+/// A listener whose queue is full: the kernel drops what comes to it.
+class Swallowing {
+ public:
+  Swallowing(const std::string& address, int port) {
+    sockaddr_in at = {};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<uint16_t>(port));
+    inet_pton(AF_INET, address.c_str(), &at.sin_addr);
+    auto* any = reinterpret_cast<sockaddr*>(&at);
+    for (int& each : sockets_) each = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int anew = 1;
+    setsockopt(sockets_[0], SOL_SOCKET, SO_REUSEADDR, &anew, sizeof anew);
+    EXPECT_EQ(bind(sockets_[0], any, sizeof at), 0);
+    EXPECT_EQ(listen(sockets_[0], 0), 0);
+    for (size_t i = 1; i < std::size(sockets_); ++i) static_cast<void>(connect(sockets_[i], any, sizeof at));
+  }
+  ~Swallowing() {
+    for (const int each : sockets_) close(each);
+  }
+  Swallowing(const Swallowing&) = delete;
+  Swallowing& operator=(const Swallowing&) = delete;
+
+ private:
+  int sockets_[5];
+};
+
+TEST_F(TwoAddresses, ResetGivesEachItsOwnTimeout) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", ways()[0]}), "OK");
+  EXPECT_EQ(client.say({"address"}), "127.0.0.1");
+  const Swallowing first("127.0.0.2", server_.port());
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"reset"}), "OK");
 }
 
 TEST_F(TwoAddresses, AResetThatCannotMintSaysAllThatAConnectSays) {
