@@ -39,6 +39,17 @@ Connection** slot_of(const PGconn* conn) {
   return at;
 }
 
+/// Whether `word` stands in a list that is parted by commas.
+bool is_listed(const char* word, const char* list) {
+  const size_t length = word ? strlen(word) : 0;
+  for (;; ++list) {
+    const size_t size = strcspn(list, ",");
+    if (size == length && strncmp(list, word, size) == 0) return true;
+    list += size;
+    if (*list == '\0') return false;
+  }
+}
+
 Connection* unlink(Connection** at) {
   Connection* found = *at;
   if (found) {
@@ -111,6 +122,20 @@ bool Connection::plan_routes(const pqmint_answer* answer) {
       if (!route.port || (length && !route.hostaddr) || (has_name && !route.host)) return false;
       if (address) address = address[length] ? address + length + 1 : nullptr;
     } while (address);
+  }
+  return true;
+}
+
+bool Connection::still_leads_to(const pqmint_answer* answer) const {
+  // One address that both have will do: names with many show some of them, in any order.
+  for (size_t i = 0; i < target.host_count(); ++i) {
+    const char* addresses = answer->grants[i].hostaddrs;
+    if (!given(addresses)) continue;
+    bool leads = false;
+    for (size_t route = 0; route < route_count; ++route) {
+      leads |= routes[route].grant == i && is_listed(routes[route].hostaddr.get(), addresses);
+    }
+    if (!leads) return false;
   }
   return true;
 }

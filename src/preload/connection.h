@@ -59,6 +59,9 @@ struct Connection {
   /// Releases the tokens of what was under way.
   void forget_pending();
 
+  /// Whether each host is dialled by an address that `answer` names, too. libpq keeps those that it was first given.
+  bool still_leads_to(const pqmint_answer* answer) const;
+
   /// Asks core for tokens for this connection. Null when memory is out. The caller releases it.
   const pqmint_answer* mint() const;
 

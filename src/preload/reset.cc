@@ -70,12 +70,18 @@ bool put_token(const Connection& known, PGconn* conn, const pqmint_answer* answe
 
 constexpr const char* kTooLong =
     "the new token is longer than the room that this connection has for it; open a new connection instead of resetting";
+constexpr const char* kMoved =
+    "the host's name leads to other addresses than when this connection was opened; open a new connection instead of "
+    "resetting";
 
 // Fresh tokens for all hosts, pending. False after the PGconn was refused.
 bool mint_again(Connection& known, PGconn* conn) {
   known.forget_pending();
   known.pending = known.mint();
-  const char* obstacle = !known.pending ? "out of memory" : known.pending->error ? known.pending->error : nullptr;
+  const char* obstacle = !known.pending                         ? "out of memory"
+                         : known.pending->error                 ? known.pending->error
+                         : !known.still_leads_to(known.pending) ? kMoved
+                                                                : nullptr;
   if (obstacle == nullptr) return known.remember(known.pending), true;
   refuse(*known.libpq, conn, obstacle);
   known.forget_pending();

@@ -210,6 +210,23 @@ TEST_F(TwoAddresses, ResetGivesEachItsOwnTimeout) {
   EXPECT_EQ(client.say({"reset"}), "OK");
 }
 
+TEST_F(TwoAddresses, AResetDoesNotGoWhereTheNameNoLongerLeads) {
+  // libpq keeps the addresses that it was once given. A name that has moved may mean a failover: its old address is
+  // a reader now, or somebody else's.
+  for (const char* how : {"reset", "resetStart"}) {
+    Client client(environment_);
+    ASSERT_EQ(client.say({"connectdb", ways()[1]}), "OK");
+    for (const char* turned : {"127.0.0.1,127.0.0.2", "127.0.0.1", "127.0.0.3,127.0.0.1"}) {
+      client.say({"setenv", "PQMINT_TEST_ADDRESSES", turned});
+      EXPECT_EQ(client.say({how}), "OK") << turned;
+    }
+    client.say({"setenv", "PQMINT_TEST_ADDRESSES", "127.0.0.3,127.0.0.4"});
+    const std::string said = client.say({how});
+    EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
+    expect_contains(said, "open a new connection instead of resetting");
+  }
+}
+
 TEST_F(TwoAddresses, AResetThatCannotMintSaysAllThatAConnectSays) {
   std::string name;
   for (int i = 0; i < 1500; ++i) name += "\u00e9";
