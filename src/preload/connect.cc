@@ -38,9 +38,8 @@ PGconn* call_with(const Libpq& libpq, const char* conninfo, bool blocking) {
 // value, and the quotation then moved to the front. Nothing was sent, and no program will prompt for a password.
 PGconn* fail(Connection* connection, const char* text) {
   const Libpq& libpq = *connection->libpq;
-  LogLine(LogLevel::kError, "error").with("text", text);
-  const Text made = joined("pqmint: ", text);
-  const char* said = made ? made.get() : "pqmint: out of memory";
+  Text room;
+  const char* said = say_error(text, room);
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}, {"target_session_attrs", said}};
   Text conninfo = conninfo_of(connection->target.options(), overrides, 3);
   PGconn* conn = conninfo ? call_with(libpq, conninfo.get(), false) : nullptr;

@@ -39,6 +39,17 @@ Connection** slot_of(const PGconn* conn) {
   return at;
 }
 
+/// Whether `word` stands in a list that is parted by commas.
+bool is_listed(const char* word, const char* list) {
+  const size_t length = word ? strlen(word) : 0;
+  for (;; ++list) {
+    const size_t size = strcspn(list, ",");
+    if (size == length && strncmp(list, word, size) == 0) return true;
+    list += size;
+    if (*list == '\0') return false;
+  }
+}
+
 Connection* unlink(Connection** at) {
   Connection* found = *at;
   if (found) {
@@ -115,6 +126,20 @@ bool Connection::plan_routes(const pqmint_answer* answer) {
   return true;
 }
 
+bool Connection::still_leads_to(const pqmint_answer* answer) const {
+  // One address that both have will do: names with many show some of them, in any order.
+  for (size_t i = 0; i < target.host_count(); ++i) {
+    const char* addresses = answer->grants[i].hostaddrs;
+    if (!given(addresses)) continue;
+    bool leads = false;
+    for (size_t route = 0; route < route_count; ++route) {
+      leads |= routes[route].grant == i && is_listed(routes[route].hostaddr.get(), addresses);
+    }
+    if (!leads) return false;
+  }
+  return true;
+}
+
 const pqmint_answer* Connection::mint() const {
   Array<pqmint_host> hosts = zeroed_array<pqmint_host>(target.host_count());
   if (!hosts) return nullptr;
@@ -146,8 +171,8 @@ void Connection::remember(const pqmint_answer* answer) const {
     if (!answer->grants[i].managed) continue;
     Minted::remember(call, answer->grants[i].token, host.host, host.port, claims[i].spec.get());
     for (size_t route = 0; route < route_count; ++route) {
-      if (routes[route].grant == i && routes[route].token == 0) {
-        routes[route].token = Minted::fingerprint(answer->grants[i].token);
+      if (routes[route].grant == i && routes[route].token() == 0) {
+        routes[route].set_token(Minted::fingerprint(answer->grants[i].token));
       }
     }
   }
@@ -156,12 +181,17 @@ void Connection::remember(const pqmint_answer* answer) const {
 const Route* Connection::route_at(PGconn* conn_now) const {
   const char* host = libpq->host(conn_now);
   const char* port = libpq->port(conn_now);
+  const char* password = libpq->pass(conn_now);
+  const uint64_t token = given(password) ? Minted::fingerprint(password) : 0;
+  const Route* first = nullptr;
   for (size_t i = 0; i < route_count; ++i) {
     const Route& route = routes[i];
     const char* shown = given(route.host.get()) ? route.host.get() : route.hostaddr.get();
-    if (same_text(shown, host) && same_text(route.port.get(), port)) return &route;
+    if (!same_text(shown, host) || !same_text(route.port.get(), port)) continue;
+    if (route.token() == token) return &route;
+    if (first == nullptr) first = &route;
   }
-  return nullptr;
+  return first;
 }
 
 void connections::add(Connection* connection) {
@@ -203,7 +233,7 @@ bool connections::has_token(const char* token, const char* host, const char* por
   for (const Connection* bucket : g_registry.buckets) {
     for (const Connection* each = bucket; each && !is_its_host; each = each->next) {
       bool has = false;
-      for (size_t i = 0; i < each->route_count; ++i) has |= each->routes[i].token == wanted;
+      for (size_t i = 0; i < each->route_count; ++i) has |= each->routes[i].token() == wanted;
       if (!has) continue;
       found = true;
       for (size_t i = 0; i < each->target.host_count() && !is_its_host; ++i) {

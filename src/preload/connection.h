@@ -18,10 +18,16 @@ struct Route {
   Text host;  // null: only an address
   Text hostaddr;
   Text port;
-  mutable uint64_t token = 0;  // fingerprint of the one that libpq has for it; 0: none of ours
-  size_t grant;                // index of the host in the target, and of its grant in an answer
+  size_t grant;  // index of the host in the target, and of its grant in an answer
 
   const char* slot_key() const;
+
+  /// Fingerprint of the one that libpq has for it; 0: none of ours. A reset in the connection's thread changes it, and
+  /// another thread may be looking through all connections for the password that it was given.
+  uint64_t token() const { return __atomic_load_n(&token_, __ATOMIC_RELAXED); }
+  void set_token(uint64_t fingerprint) const { __atomic_store_n(&token_, fingerprint, __ATOMIC_RELAXED); }
+
+  mutable uint64_t token_ = 0;
 };
 
 /// Owned by the registry from add() to remove(); used by one thread at a time, as the PGconn itself.
@@ -53,14 +59,17 @@ struct Connection {
   /// Releases the tokens of what was under way.
   void forget_pending();
 
+  /// Whether each host is dialled by an address that `answer` names, too. libpq keeps those that it was first given.
+  bool still_leads_to(const pqmint_answer* answer) const;
+
   /// Asks core for tokens for this connection. Null when memory is out. The caller releases it.
   const pqmint_answer* mint() const;
 
   /// Remembers the tokens of `answer`, in case the program hands one back as a password (minted.h).
   void remember(const pqmint_answer* answer) const;
 
-  /// The route that libpq is at, as PQhost and PQport tell; two that look the same have the same token. Null if none
-  /// is.
+  /// The route that libpq is at, as PQhost, PQport and PQpass tell: of several that look the same (one name with two
+  /// addresses), one that has the token which libpq has there, if any has. Null if none is.
   const Route* route_at(PGconn* conn_now) const;
 };
 

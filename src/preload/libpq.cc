@@ -47,6 +47,7 @@ constexpr Symbol kSymbols[] = {
     PQMINT_SYMBOL(PQconnectionUsedPassword, connection_used_password),
     PQMINT_SYMBOL(PQpass, pass),
     PQMINT_SYMBOL(PQhost, host),
+    PQMINT_SYMBOL(PQhostaddr, hostaddr),
     PQMINT_SYMBOL(PQport, port),
 };
 #undef PQMINT_SYMBOL

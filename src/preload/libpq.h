@@ -36,6 +36,7 @@ struct Libpq {
   decltype(&::PQconnectionUsedPassword) connection_used_password;
   decltype(&::PQpass) pass;
   decltype(&::PQhost) host;
+  decltype(&::PQhostaddr) hostaddr;
   decltype(&::PQport) port;
 };
 

@@ -62,6 +62,12 @@ void explain_raised_mode(const Connection& known, PGconn* conn, const pqmint_ans
 
 }  // namespace
 
+const char* say_error(const char* text, Text& room) {
+  LogLine(LogLevel::kError, "error").with("text", text);
+  room = joined("pqmint: ", text);
+  return room ? room.get() : "pqmint: out of memory";
+}
+
 void show_only(const Libpq& libpq, PGconn* conn, const char* text) {
   // PQerrorMessage shows libpq's live buffer. Behind our text stand at least a quotation mark and a newline of
   // libpq's own sentence: room for ours.

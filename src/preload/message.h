@@ -8,6 +8,9 @@
 
 namespace pqmint {
 
+/// "pqmint: " and `text`, for a program to show; the log has it as an error. `room` holds it.
+const char* say_error(const char* text, Text& room);
+
 /// Makes `text` the whole of PQerrorMessage(conn), for a PGconn whose message holds it somewhere: libpq quotes what it
 /// cannot use.
 void show_only(const Libpq& libpq, PGconn* conn, const char* text);

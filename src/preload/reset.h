@@ -10,7 +10,8 @@
 namespace pqmint {
 
 /// PQreset, PQresetStart and PQresetPoll with fresh tokens, for a PGconn that we know; else the real ones. When no
-/// token can be made the PGconn is closed, CONNECTION_BAD, and PQerrorMessage is our sentence.
+/// token can be made, or has no room, or the host's name has moved from the addresses that libpq has, the PGconn is
+/// closed, CONNECTION_BAD, and PQerrorMessage is our sentence.
 void reset(const Libpq& libpq, PGconn* conn);
 int reset_start(const Libpq& libpq, PGconn* conn);
 PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn);

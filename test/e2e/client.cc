@@ -5,26 +5,30 @@
 //
 //   connectdb C | connectStart C | connectdbParams K V ... | connectdbParams0 K V ... | connectStartParams K V ...
 //   setdbLogin HOST PORT OPTIONS DBNAME USER PASSWORD      (connect and poll; "-" is a null pointer)
-//   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | status | ping C | cancel | finish
-//   reconnect                                              (what psql's \c does: PQconninfo into PQconnectdbParams)
-//   abandon C                                              (leaves PQconnectdb by an alarm and a long jump)
-//   onSignal C | onSignalSaid                              (connects by C in a handler of SIGUSR1)
-//   leave HOW C                                            (ends by HOW, whose exit handlers connect; see leave())
-//   starve STEP MOST C                                     (with ever more room for memory; see starved())
-//   repeat N C                                             (N times connects and finishes: by how much the heap grew)
-//   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
+//   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | address | status | ping C | cancel
+//   | finish reconnect                                              (what psql's \c does: PQconninfo into
+//   PQconnectdbParams) abandon C                                              (leaves PQconnectdb by an alarm and a
+//   long jump) onSignal C | onSignalSaid                              (connects by C in a handler of SIGUSR1) leave HOW
+//   C                                            (ends by HOW, whose exit handlers connect; see leave()) starve STEP
+//   MOST C                                     (with ever more room for memory; see starved()) repeat N C (N times
+//   connects and finishes: by how much the heap grew) send SQL                                               (asks, and
+//   reads nothing of the answer) resetBeside N C D                                      (connects by C and resets N
+//   times, while others connect by D) threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE |
+//   terminate
 #include <libpq-fe.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -156,6 +160,33 @@ std::string cancelled(const std::string& conninfo, int milliseconds) {
   void* result = nullptr;
   pthread_join(thread, &result);
   return result == PTHREAD_CANCELED ? "cancelled" : "finished";
+}
+
+// The answer of `sql` must be long: it is waited for until much of it has come.
+std::string send_only(const std::string& sql) {
+  if (!PQsendQuery(g_conn, sql.c_str())) return outcome(g_conn);
+  constexpr int kMuch = 50'000;  // some times what libpq reads at once
+  for (int unread = 0, tries = 0; unread < kMuch && tries < 1000; ++tries) {
+    usleep(10'000);
+    ioctl(PQsocket(g_conn), FIONREAD, &unread);
+  }
+  return "done";
+}
+
+std::string reset_beside(int count, const std::string& conninfo, const std::string& others) {
+  std::atomic<bool> is_over = false;
+  std::vector<std::thread> beside;
+  for (int i = 0; i < 2; ++i) {
+    beside.emplace_back([&] {
+      do PQfinish(PQconnectdb(others.c_str()));
+      while (!is_over);
+    });
+  }
+  PGconn* conn = PQconnectdb(conninfo.c_str());
+  for (int i = 0; i < count; ++i) PQreset(conn);
+  is_over = true;
+  for (std::thread& thread : beside) thread.join();
+  return connect(conn);
 }
 
 sigjmp_buf g_way_out;
@@ -321,10 +352,13 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "conninfoAll") return conninfo("");
   if (word == "pass") return PQpass(g_conn);
   if (word == "host") return PQhost(g_conn);
+  if (word == "address") return PQhostaddr(g_conn);
   if (word == "status") return outcome(g_conn);
   if (word == "message") return one_line(PQerrorMessage(g_conn));
   if (word == "needsPassword") return std::to_string(PQconnectionNeedsPassword(g_conn));
   if (word == "threads") return threads(std::stoi(arg(1)), arg(2), arg(3));
+  if (word == "resetBeside") return reset_beside(std::stoi(arg(1)), arg(2), arg(3));
+  if (word == "send") return send_only(arg(1));
   if (word == "fork") return forked(arg(1));
   if (word == "onSignal") return on_signal(arg(1));
   if (word == "onSignalSaid") return g_handler_said;

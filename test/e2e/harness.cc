@@ -481,13 +481,16 @@ std::string Server::conninfo(const std::string& host, const std::string& user, c
          " dbname=app sslrootcert=" + ca() + " " + more;
 }
 
-FakePostgres::FakePostgres(const std::string& mode, bool tls)
+FakePostgres::FakePostgres(const std::string& mode, bool tls, const std::string& address, int port)
     : FakePostgres(mode, tls ? Server::get().value("PQMINT_TEST_CERTIFICATE") : "",
-                   tls ? Server::get().value("PQMINT_TEST_KEY") : "") {}
+                   tls ? Server::get().value("PQMINT_TEST_KEY") : "", address, port) {}
 
-FakePostgres::FakePostgres(const std::string& mode, const std::string& certificate, const std::string& key)
+FakePostgres::FakePostgres(const std::string& mode, const std::string& certificate, const std::string& key,
+                           const std::string& address, int port)
     : log_path_(make_folder() + "/log") {
-  std::vector<std::string> argv = {built("test/fake/fake_pg"), "--mode=" + mode, "--log", log_path_};
+  std::vector<std::string> argv = {
+      built("test/fake/fake_pg"), "--mode=" + mode, "--log", log_path_, "--address", address, "--port",
+      std::to_string(port)};
   if (!certificate.empty()) argv.insert(argv.end(), {"--cert", certificate, "--key", key});
   process_ = std::make_unique<Process>(argv, Environment());
   const std::string line = process_->read_line();

@@ -105,9 +105,10 @@ class Server {
 /// test/fake/fake_pg in one of its modes.
 class FakePostgres {
  public:
-  /// With the certificate of Server, or without TLS.
-  FakePostgres(const std::string& mode, bool tls);
-  FakePostgres(const std::string& mode, const std::string& certificate, const std::string& key);
+  /// With the certificate of Server, or without TLS; on a port of its own, or where a test says.
+  FakePostgres(const std::string& mode, bool tls, const std::string& address = "127.0.0.1", int port = 0);
+  FakePostgres(const std::string& mode, const std::string& certificate, const std::string& key,
+               const std::string& address = "127.0.0.1", int port = 0);
   int port() const { return port_; }
   std::string log() const;
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 // The life of a connection past its first token. The server's clock is moved; nobody sleeps.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "fake_aws.h"
 #include "harness.h"
@@ -19,6 +22,7 @@ class Lifecycle : public ::testing::Test {
   std::string good_ = server_.conninfo(kWriter, "iam_user");
   Environment environment_ = Environment().preload().keys();
   std::string faketime_ = environment_.home() + "/faketime";
+  const std::string preload_ = stage() + "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
   void SetUp() override {
     server_.clock("real");
@@ -27,7 +31,7 @@ class Lifecycle : public ::testing::Test {
     environment_.set("FAKETIME_TIMESTAMP_FILE", faketime_)
         .set("FAKETIME_NO_CACHE", "1")
         .set("DONT_FAKE_MONOTONIC", "1");
-    environment_.set("LD_PRELOAD", stage() + "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    environment_.set("LD_PRELOAD", preload_);
   }
   void TearDown() override { server_.clock("real"); }
 
@@ -120,15 +124,130 @@ TEST_F(MultiHost, ResetVisitsTheHostsAgainWithFreshTokens) {
 }
 
 TEST_F(MultiHost, ResetGivesUpOnASilentHostAfterItsTimeout) {
-  FakePostgres silent("silent", false);
-  // A host that accepts and says nothing ends libpq's attempt too; what counts is that we come back in time.
+  // It accepts and says nothing, so libpq is past the point where a broken connection would make it go on.
+  const int port = closed_port();
   Client client(environment_);
-  ASSERT_EQ(client.say({"connectdb",
-                        several(std::string(kWriter) + "," + kReader, port_ + "," + std::to_string(silent.port()), 2) +
-                            " connect_timeout=2"}),
-            "OK");
+  ASSERT_EQ(
+      client.say({"connectdb", several(std::string(kReader) + "," + kWriter, std::to_string(port) + "," + port_, 2) +
+                                   " connect_timeout=2"}),
+      "OK");
+  const FakePostgres silent("silent", false, "127.0.0.1", port);
   half_an_hour_later();
   EXPECT_EQ(client.say({"reset"}), "OK");
+  EXPECT_EQ(client.say({"host"}), kWriter);
+  expect_contains(silent.log(), "conn 1 open");
+}
+
+// One name with two addresses: what libpq tells of its host is the same for both.
+class TwoAddresses : public MultiHost {
+ protected:
+  void SetUp() override {
+    MultiHost::SetUp();
+    environment_.set("LD_PRELOAD", built("test/e2e/libmade_up_names.so") + ":" + preload_);
+    environment_.set("PQMINT_TEST_ADDRESSES", "127.0.0.2,127.0.0.1");
+  }
+  /// By hand, and behind `endpoint=`.
+  std::vector<std::string> ways() const {
+    const std::string rest =
+        " port=" + port_ + " user=iam_user dbname=app connect_timeout=2 sslrootcert=" + server_.ca();
+    return {"host=" + std::string(kWriter) + "," + kWriter + " hostaddr=127.0.0.2,127.0.0.1" + rest, tunnel() + rest};
+  }
+  std::string tunnel() const {
+    return "host=tunnel.test passfile=pqmint:rds?endpoint=" + std::string(kWriter) + ":" + port_;
+  }
+};
+
+TEST_F(TwoAddresses, ResetGivesAFreshTokenToEach) {
+  for (const char* how : {"reset", "resetStart"}) {
+    for (const std::string& conninfo : ways()) {
+      server_.clock("real");
+      let_time_be("+0");
+      Client client(environment_);
+      {
+        const FakePostgres first("accept", true, "127.0.0.2", server_.port());
+        ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+        EXPECT_EQ(client.say({"address"}), "127.0.0.2");
+      }
+      half_an_hour_later();
+      EXPECT_EQ(client.say({how}), "OK") << how << " " << conninfo;
+      EXPECT_EQ(client.say({"query", kWho}), "iam_user");
+    }
+  }
+}
+
+/// A listener whose queue is full: the kernel drops what comes to it.
+class Swallowing {
+ public:
+  Swallowing(const std::string& address, int port) {
+    sockaddr_in at = {};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<uint16_t>(port));
+    inet_pton(AF_INET, address.c_str(), &at.sin_addr);
+    auto* any = reinterpret_cast<sockaddr*>(&at);
+    for (int& each : sockets_) each = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int anew = 1;
+    setsockopt(sockets_[0], SOL_SOCKET, SO_REUSEADDR, &anew, sizeof anew);
+    EXPECT_EQ(bind(sockets_[0], any, sizeof at), 0);
+    EXPECT_EQ(listen(sockets_[0], 0), 0);
+    for (size_t i = 1; i < std::size(sockets_); ++i) static_cast<void>(connect(sockets_[i], any, sizeof at));
+  }
+  ~Swallowing() {
+    for (const int each : sockets_) close(each);
+  }
+  Swallowing(const Swallowing&) = delete;
+  Swallowing& operator=(const Swallowing&) = delete;
+
+ private:
+  int sockets_[5];
+};
+
+TEST_F(TwoAddresses, ResetGivesEachItsOwnTimeout) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", ways()[0]}), "OK");
+  EXPECT_EQ(client.say({"address"}), "127.0.0.1");
+  const Swallowing first("127.0.0.2", server_.port());
+  half_an_hour_later();
+  EXPECT_EQ(client.say({"reset"}), "OK");
+}
+
+TEST_F(TwoAddresses, AResetDoesNotGoWhereTheNameNoLongerLeads) {
+  // libpq keeps the addresses that it was once given. A name that has moved may mean a failover: its old address is
+  // a reader now, or somebody else's.
+  for (const char* how : {"reset", "resetStart"}) {
+    Client client(environment_);
+    ASSERT_EQ(client.say({"connectdb", ways()[1]}), "OK");
+    for (const char* turned : {"127.0.0.1,127.0.0.2", "127.0.0.1", "127.0.0.3,127.0.0.1"}) {
+      client.say({"setenv", "PQMINT_TEST_ADDRESSES", turned});
+      EXPECT_EQ(client.say({how}), "OK") << turned;
+    }
+    client.say({"setenv", "PQMINT_TEST_ADDRESSES", "127.0.0.3,127.0.0.4"});
+    const std::string said = client.say({how});
+    EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
+    expect_contains(said, "open a new connection instead of resetting");
+  }
+}
+
+TEST_F(TwoAddresses, AResetThatCannotMintSaysAllThatAConnectSays) {
+  std::string name;
+  for (int i = 0; i < 1500; ++i) name += "\u00e9";
+  std::string conninfo = ways()[1];
+  conninfo.replace(conninfo.find("tunnel"), 6, name);
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+  client.say({"setenv", "PQMINT_TEST_ADDRESSES", "none"});
+  const std::string said = client.say({"reset"});
+  expect_contains(said, "host name \"" + name + ".test\"");
+  EXPECT_EQ(said, client.say({"connectdb", conninfo}));
+}
+
+TEST_F(TwoAddresses, AResetThatDoesNotStartIsToldInTheLog) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", "host=" + std::string(kWriter) + " port=" + port_ +
+                                         " user=iam_user dbname=app sslrootcert=" + server_.ca()}),
+            "OK");
+  client.say({"setenv", "PQMINT_TEST_ADDRESSES", "none"});
+  expect_contains(client.say({"resetStart"}), "could not translate host name");
+  expect_contains(read_file(environment_.home() + "/pqmint.log"), "level=error connection=1 event=reset");
 }
 
 TEST_F(MultiHost, UnmanagedHostsKeepTheirOwnPassword) {
@@ -177,8 +296,7 @@ class Parallel : public Lifecycle {
  protected:
   Environment time_passes_at(const std::string& moment) {
     Environment environment = environment_;
-    environment.set("LD_PRELOAD", built("test/e2e/liblater_at_fork.so") + ":" + stage() +
-                                      "/lib/libpqmint.so:/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    environment.set("LD_PRELOAD", built("test/e2e/liblater_at_fork.so") + ":" + preload_);
     environment.set("PQMINT_TEST_LATER_AT", moment);
     environment.set("PQMINT_TEST_LATER", source("test/server/pqmint-testserver") + " clock " +
                                              server_.value("PQMINT_TEST_DIR") + " +1800; echo +1800 > " + faketime_);
@@ -295,6 +413,22 @@ TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionAndSaysWhy) {
     client.say({"setenv", "AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"});
     EXPECT_EQ(client.say({how}), "OK");
   }
+}
+
+TEST_F(Lifecycle, AResetThatCannotMintClosesTheConnectionWhateverIsUnread) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  client.say({"send", "select repeat('x', 1000) from generate_series(1, 2000)"});
+  client.say({"unsetenv", "AWS_SECRET_ACCESS_KEY"});
+  const std::string said = client.say({"reset"});
+  EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
+}
+
+// Who connects with a password of his own has it compared with the tokens of all live connections.
+TEST_F(Lifecycle, ThreadsResetWhileOthersConnectWithPasswords) {
+  Client client(environment_);
+  const std::string others = "host=127.0.0.1 user=u dbname=d password=theirs port=" + std::to_string(closed_port());
+  EXPECT_EQ(client.say({"resetBeside", "5", good_, others}), "OK");
 }
 
 // --- many others in between

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 // A PostgreSQL that behaves badly, or oddly, on purpose: for what a real one would never do to a client.
 //
-//   fake_pg --mode=MODE [--cert FILE --key FILE] [--log FILE]
+//   fake_pg --mode=MODE [--cert FILE --key FILE] [--log FILE] [--address ADDRESS] [--port N]
 //
-// Prints "port N" and serves 127.0.0.1:N until it is killed. The log has a line for each thing that a client did; of a
-// password it tells the length only. Modes:
+// Prints "port N" and serves 127.0.0.1:N, or ADDRESS:N, until it is killed. The log has a line for each thing that a
+// client did; of a password it tells the length only. Modes:
 //
 //   refuse-tls         answers N to SSLRequest; whoever goes on in clear is asked for a password, and then rejected
 //   reject             takes TLS, asks for a password in clear inside it, and rejects it with 28P01
@@ -261,7 +261,8 @@ int complain(const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string certificate, key;
+  std::string certificate, key, listen_address = "127.0.0.1";
+  uint16_t port = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word.rfind("--mode=", 0) == 0) {
@@ -272,6 +273,10 @@ int main(int argc, char** argv) {
       key = argv[++i];
     } else if (i + 1 < argc && word == "--log") {
       g_log.open(argv[++i]);
+    } else if (i + 1 < argc && word == "--address") {
+      listen_address = argv[++i];
+    } else if (i + 1 < argc && word == "--port") {
+      port = static_cast<uint16_t>(std::atoi(argv[++i]));
     } else {
       return complain("unknown argument " + word);
     }
@@ -290,11 +295,15 @@ int main(int argc, char** argv) {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  inet_pton(AF_INET, listen_address.c_str(), &address.sin_addr);
   socklen_t size = sizeof address;
+  // One that was killed a moment ago may have stood there.
+  const int anew = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &anew, sizeof anew);
   auto* any = reinterpret_cast<sockaddr*>(&address);
   if (bind(listener, any, size) != 0 || listen(listener, 64) != 0 || getsockname(listener, any, &size) != 0) {
-    return complain("cannot listen on 127.0.0.1");
+    return complain("cannot listen on " + listen_address + ":" + std::to_string(port));
   }
   std::printf("port %d\n", ntohs(address.sin_port));
   std::fflush(stdout);
