@@ -111,10 +111,10 @@ struct Scan {
 
 int note_libpq(dl_phdr_info* info, size_t, void* data) {
   auto& scan = *static_cast<Scan*>(data);
-  // Renamed copies (wheels ship libpq-3f2a....so.5.15) keep the stem.
-  if (scan.count < Scan::kMost && info->dlpi_name && strstr(info->dlpi_name, "libpq")) {
-    scan.paths[scan.count++] = copy_text(info->dlpi_name);
-  }
+  if (scan.count == Scan::kMost || info->dlpi_name == nullptr) return 0;
+  const char* slash = strrchr(info->dlpi_name, '/');
+  // Renamed copies (wheels ship libpq-3f2a....so.5.15) keep the stem. Folders may be named after it too.
+  if (strstr(slash ? slash : info->dlpi_name, "libpq")) scan.paths[scan.count++] = copy_text(info->dlpi_name);
   return 0;
 }
 

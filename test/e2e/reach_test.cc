@@ -100,6 +100,16 @@ TEST_F(Reach, WhoLooksLibpqUpByDlsym) {
                    "LD_LIBRARY_PATH"));
 }
 
+// Each of an application's objects has the name in its path.
+TEST_F(Reach, AnApplicationThatIsNamedAfterLibpq) {
+  const std::string folder = environment_.home() + "/libpq-app";
+  fs::create_directory(folder);
+  for (int i = 0; i < 20; ++i) fs::copy_file(built("test/e2e/counting_core.so"), folder + "/" + std::to_string(i));
+  const std::string loads = "import ctypes, os, sys\nfor f in os.scandir(sys.argv[2]): ctypes.CDLL(f.path)\n";
+  const Outcome python = run_through({"/usr/bin/python3", "-c", loads + kByDlsym, good_, folder});
+  EXPECT_EQ(python.out, "iam_user\n") << python.err;
+}
+
 // As PHP loads its extensions.
 TEST_F(Reach, WhoBindsPluginsToTheirOwnLibraries) {
   const std::vector<std::string> host = {built("test/e2e/plugin_host"), built("test/e2e/plugin.so"), good_};
