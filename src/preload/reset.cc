@@ -102,7 +102,7 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
   if (timeout > 0 && timeout < kLeastTimeout) timeout = kLeastTimeout;
 
   bool room = put_token(known, conn, answer);
-  if (!libpq.reset_start(conn)) return;
+  if (!call_out(libpq.reset_start, conn)) return;
   const Route* trying = known.route_at(conn);
   long give_up_at = seconds_now() + timeout;
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
@@ -115,10 +115,10 @@ void reset_over_hosts(const Connection& known, PGconn* conn, const pqmint_answer
     pollfd waiting = {libpq.socket(conn), static_cast<short>(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
     const long left = give_up_at - seconds_now();
     const int wait_ms = timeout <= 0 ? -1 : left > 0 ? static_cast<int>(left > 1000000 ? 1000000 : left) * 1000 : 0;
-    const int ready = poll(&waiting, 1, wait_ms);
+    const int ready = call_out(poll, &waiting, nfds_t{1}, wait_ms);
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0) give_up_on_host(waiting.fd);
-    status = libpq.reset_poll(conn);
+    status = call_out(libpq.reset_poll, conn);
   }
   if (!room) refuse(libpq, conn, kTooLong);
 }
@@ -141,7 +141,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   if (is_stillborn(conn)) return;
   Connection* known = refillable(conn);
-  if (known == nullptr) return libpq.reset(conn);
+  if (known == nullptr) return call_out(libpq.reset, conn);
   const LogScope scope(known->number);
   known->forget_pending();
   const pqmint_answer* answer = mint_again(*known, conn);
@@ -149,7 +149,7 @@ void reset(const Libpq& libpq, PGconn* conn) {
   if (known->route_count > 1) {
     reset_over_hosts(*known, conn, answer);
   } else if (put_token(*known, conn, answer)) {
-    libpq.reset(conn);
+    call_out(libpq.reset, conn);
   } else {
     refuse(libpq, conn, kTooLong);
   }
@@ -162,25 +162,25 @@ int reset_start(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   if (is_stillborn(conn)) return 0;
   Connection* known = refillable(conn);
-  if (known == nullptr) return libpq.reset_start(conn);
+  if (known == nullptr) return call_out(libpq.reset_start, conn);
   const LogScope scope(known->number);
   known->forget_pending();
   known->pending = mint_again(*known, conn);
   if (known->pending == nullptr) return 0;
   if (!put_token(*known, conn, known->pending)) return refuse(libpq, conn, kTooLong), 0;
-  return libpq.reset_start(conn);
+  return call_out(libpq.reset_start, conn);
 }
 
 PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   Connection* known = refillable(conn);
-  if (known == nullptr || known->pending == nullptr) return libpq.reset_poll(conn);
+  if (known == nullptr || known->pending == nullptr) return call_out(libpq.reset_poll, conn);
   if (!put_token(*known, conn, known->pending)) {
     refuse(libpq, conn, kTooLong);
     known->forget_pending();
     return PGRES_POLLING_FAILED;
   }
-  const PostgresPollingStatusType status = libpq.reset_poll(conn);
+  const PostgresPollingStatusType status = call_out(libpq.reset_poll, conn);
   const LogScope scope(known->number);
   if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED) log_end(libpq, conn, "reset", "failed");
   if (status == PGRES_POLLING_FAILED) tell_of_refusal(*known, conn, known->pending);

@@ -359,6 +359,47 @@ TEST_F(Lifecycle, AConnectThatWasLeftByALongJumpDoesNotSwitchPqmintOff) {
   EXPECT_EQ(client.say({"connectdb", good_}), "OK");
 }
 
+TEST_F(Lifecycle, NorDoesItForACallFromFurtherDownTheStack) {
+  HttpServer silent([](const Heard&) { return Reply{200, "", {}, Reply::Manner::kSilent}; });
+  const std::string port = std::to_string(silent.port());
+  for (const std::string& mute :
+       {"host=127.0.0.1 user=u dbname=d port=" + port,
+        "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 user=u sslrootcert=/dev/null port=" + port}) {
+    Client client(environment_);
+    ASSERT_EQ(client.say({"abandon", mute}), "abandoned");
+    EXPECT_EQ(client.say({"deep", good_}), "OK") << mute;
+    EXPECT_EQ(client.say({"connectdb", good_}), "OK") << mute;
+  }
+}
+
+// An event procedure runs inside of libpq, but it is the program that calls.
+TEST_F(Lifecycle, EventProceduresSeeTheUsersSettings) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  const std::string shown = client.say({"conninfoAll"});
+  for (const char* how : {"reset", "resetStart"}) {
+    client.say({"watch"});
+    ASSERT_EQ(client.say({how}), "OK");
+    EXPECT_EQ(client.say({"watched"}), "reset: " + shown) << how;
+  }
+  client.say({"finish"});
+  EXPECT_EQ(client.say({"watched"}), "end: " + shown);
+}
+
+// What was known of a connection goes with it, wherever it was finished: its address comes again.
+TEST_F(Lifecycle, AnAddressThatComesAgainInheritsNothing) {
+  const std::string plain = "host=127.0.0.1 user=plain password=plainpw dbname=app port=" + port_;
+  for (const char* how : {"event", "unseen"}) {
+    Client client(environment_);
+    const std::string said = client.say({"again", how, good_, plain});
+    if (said == "elsewhere") GTEST_SKIP() << "this allocator gives no address twice";
+    EXPECT_EQ(said, "OK") << how;
+    EXPECT_EQ(client.say({"conninfo", "host"}), "127.0.0.1") << how;
+    client.say({"unsetenv", "AWS_SECRET_ACCESS_KEY"});
+    EXPECT_EQ(client.say({"reset"}), "OK") << how;
+  }
+}
+
 TEST_F(Lifecycle, AResetThatIsRefusedIsExplainedToThoseWhoPollToo) {
   Client client(environment_);
   ASSERT_EQ(client.say({"connectdb", good_}), "OK");
