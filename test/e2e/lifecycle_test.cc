@@ -2,11 +2,15 @@
 // The life of a connection past its first token. The server's clock is moved; nobody sleeps.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "fake_aws.h"
 #include "harness.h"
 
 namespace pqmint::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr char kWho[] = "select current_user";
 
@@ -370,6 +374,31 @@ TEST_F(Lifecycle, NorDoesItForACallFromFurtherDownTheStack) {
     EXPECT_EQ(client.say({"deep", good_}), "OK") << mute;
     EXPECT_EQ(client.say({"connectdb", good_}), "OK") << mute;
   }
+}
+
+TEST_F(Lifecycle, WhatALongJumpLeftInASlotIsBlanked) {
+  HttpServer silent([](const Heard&) { return Reply{200, "", {}, Reply::Manner::kSilent}; });
+  Client client(environment_);
+  const auto slots = [&] {
+    std::vector<std::string> contents;
+    for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(client.pid()) + "/fd")) {
+      if (fs::read_symlink(fd).string().find("memfd:pqmint") != std::string::npos) {
+        contents.push_back(read_file(fd.path()));
+      }
+    }
+    return contents;
+  };
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(client.say({"abandon", "host=" + std::string(kWriter) +
+                                         " hostaddr=127.0.0.1 user=u sslrootcert=/dev/null port=" +
+                                         std::to_string(silent.port())}),
+              "abandoned");
+    ASSERT_EQ(slots().size(), 1U);
+    EXPECT_NE(slots()[0].find("X-Amz-Signature"), std::string::npos) << "this test looks at the wrong place";
+  }
+  EXPECT_EQ(client.say({"connectdb", good_}), "OK");
+  ASSERT_EQ(slots().size(), 1U);
+  EXPECT_EQ(slots()[0].find("X-Amz-Signature"), std::string::npos);
 }
 
 // An event procedure runs inside of libpq, but it is the program that calls.
