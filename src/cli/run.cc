@@ -67,15 +67,29 @@ bool for_all_to_enter(const char* folder) {
   return geteuid() != 0 || (lstat(folder, &st) == 0 && (st.st_mode & S_IXOTH) != 0);
 }
 
-// For all to enter, whatever the umask: programs change their user.
+// For all to enter, whatever the umask: programs change their user. One that is there already serves if nobody else can
+// have put anything into it.
 bool make_folder(const char* path) {
-  return mkdir(path, 0755) == 0 && chmod(path, 0755) == 0;
+  if (mkdir(path, 0755) != 0 && errno != EEXIST) return false;
+  if (!is_private(path)) return errno = EPERM, false;
+  return chmod(path, 0755) == 0;
 }
 
 bool leads_to(const char* link, const char* target) {
   char found[PATH_MAX];
   const ssize_t length = readlink(link, found, sizeof found);
   return length == static_cast<ssize_t>(strlen(target)) && memcmp(found, target, static_cast<size_t>(length)) == 0;
+}
+
+bool put_link(const char* link, const char* target) {
+  if (leads_to(link, target) || symlink(target, link) == 0) return true;
+  if (errno != EEXIST) return false;
+  if (leads_to(link, target)) return true;  // another one was faster
+  char mine[16];
+  snprintf(mine, sizeof mine, ".%ld", static_cast<long>(getpid()));
+  const Path fresh(link, mine);
+  unlink(fresh.text);
+  return symlink(target, fresh.text) == 0 && (rename(fresh.text, link) == 0 || (unlink(fresh.text), false));
 }
 
 // Links laid out as lib/ is, so that all find each other by their places. `real` may be null.
@@ -95,12 +109,14 @@ struct Links {
     return is_private(folder) && is_private(Path(folder, "/pqmint").text) &&
            all(folder, [](const Path& link, const Path& target) { return leads_to(link.text, target.text); });
   }
-  bool make_in(const char* folder) const {
-    return make_folder(Path(folder, "/pqmint").text) &&
-           all(folder, [](const Path& link, const Path& target) { return symlink(target.text, link.text) == 0; });
+  // One after another, in their place: programs that were started from here find each at any moment, another one may do
+  // the same meanwhile, and what could not be done is done the next time.
+  bool put_in(const char* folder) const {
+    return make_folder(folder) && make_folder(Path(folder, "/pqmint").text) &&
+           all(folder, [](const Path& link, const Path& target) { return put_link(link.text, target.text); });
   }
   void remove_from(const char* folder) const {
-    all(folder, [](const Path& link, const Path&) { return unlink(link.text) == 0; });
+    all(folder, [](const Path& link, const Path&) { return unlink(link.text), true; });
     rmdir(Path(folder, "/pqmint").text);
     rmdir(folder);
   }
@@ -111,24 +127,12 @@ struct Links {
 };
 
 bool find_or_make(const Links& links, const char* base, Path& folder) {
-  if (!can_stand_in_a_list(base)) return false;
-  if (!make_folder(base) && errno != EEXIST) return false;
-  if (!is_private(base)) return errno = EPERM, false;
   char name[17];
   snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(links.fingerprint()));
   folder = Path(base, "/", name);
-  if (links.stand_in(folder.text)) return true;
-  Path fresh(base, "/new-XXXXXX");
-  if (!mkdtemp(fresh.text)) return false;
-  chmod(fresh.text, 0755);
-  if (!links.make_in(fresh.text)) return false;
-  if (rename(fresh.text, folder.text) == 0) return true;
-  if (links.stand_in(folder.text)) {
-    links.remove_from(fresh.text);  // another one was faster
-  } else {
-    folder = fresh;  // what lies there is not what it should be
-  }
-  return true;
+  if (!can_stand_in_a_list(base)) return false;
+  if (is_private(base) && links.stand_in(folder.text)) return true;
+  return make_folder(base) && links.put_in(folder.text);
 }
 
 // What a message says of the places below.
@@ -166,7 +170,10 @@ bool find_or_make(const Links& links, Path& folder) {
     if (find_or_make(links, Path(temporary, "/pqmint-", user).text, folder)) return true;
     // Somebody else sits on that name.
     Path other(temporary, "/pqmint-XXXXXX");
-    if (mkdtemp(other.text) && chmod(other.text, 0755) == 0 && find_or_make(links, other.text, folder)) return true;
+    if (!mkdtemp(other.text)) continue;
+    if (chmod(other.text, 0755) == 0 && find_or_make(links, other.text, folder)) return true;
+    links.remove_from(folder.text);
+    rmdir(other.text);
   }
   return false;
 }

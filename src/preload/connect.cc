@@ -31,7 +31,15 @@ bool is_switched_off() {
 PGconn* call_with(const Libpq& libpq, const char* conninfo, bool blocking) {
   const char* const keywords[] = {"dbname", nullptr};
   const char* const values[] = {conninfo, nullptr};
-  return (blocking ? libpq.connectdb_params : libpq.connect_start_params)(keywords, values, 1);
+  return call_out(blocking ? libpq.connectdb_params : libpq.connect_start_params, keywords, values, 1);
+}
+
+// The program's own call. What was known of an earlier PGconn at this address, which the program finished where we
+// could not see it, is not this one's.
+PGconn* call_plain(const Libpq& libpq, const Call& call) {
+  PGconn* conn = call_out([&] { return call.plain(libpq); });
+  connections::remove(conn);
+  return conn;
 }
 
 // A genuine PGconn that says our sentence: libpq quotes a bad value in its error text, so the sentence is made the bad
@@ -193,7 +201,10 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
 PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Claims& claims, const Call& call) {
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}};
   Text conninfo = conninfo_of(target.options(), overrides, claims.password_file_must_go() ? 2 : 1);
-  return conninfo ? call_with(libpq, conninfo.get(), call.blocking) : call.plain(libpq);
+  if (!conninfo) return call_plain(libpq, call);
+  PGconn* conn = call_with(libpq, conninfo.get(), call.blocking);
+  connections::remove(conn);
+  return conn;
 }
 
 }  // namespace
@@ -201,7 +212,7 @@ PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Cla
 PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   Connection* known = connections::find(conn);
-  const PostgresPollingStatusType status = libpq.connect_poll(conn);
+  const PostgresPollingStatusType status = call_out(libpq.connect_poll, conn);
   if (known == nullptr || known->pending == nullptr) return status;
   if (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) return status;
   const LogScope scope(known->number);
@@ -214,22 +225,22 @@ PostgresPollingStatusType connect_poll(const Libpq& libpq, PGconn* conn) {
 
 PGconn* connect(const Libpq& libpq, const Call& call) {
   Inside inside(libpq);
-  if (!call.can_be_asked() || is_switched_off()) return call.plain(libpq);
+  if (!call.can_be_asked() || is_switched_off()) return call_plain(libpq, call);
 
   Target target;
-  if (!target.resolve(libpq, call) || target.has_bad_port()) return call.plain(libpq);
+  if (!target.resolve(libpq, call) || target.has_bad_port()) return call_plain(libpq, call);
 
   Claims claims;
-  if (!claims.decide(libpq, target)) return call.plain(libpq);
+  if (!claims.decide(libpq, target)) return call_plain(libpq, call);
   const bool minting = claims.any() || claims.strays();
   if (!minting && !claims.password_must_go() && !claims.password_file_must_go()) {
     LogLine(LogLevel::kDebug, "left-alone")
         .with("host", target.option("host"))
         .with("hostaddr", target.option("hostaddr"));
-    return call.plain(libpq);
+    return call_plain(libpq, call);
   }
 
-  if (!target.complete(libpq, call)) return call.plain(libpq);
+  if (!target.complete(libpq, call)) return call_plain(libpq, call);
   if (!minting) return connect_without_spec(libpq, target, claims, call);
 
   const bool strays = claims.strays();

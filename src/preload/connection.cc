@@ -17,7 +17,8 @@ namespace {
 constexpr size_t kBuckets = 256;
 
 struct Registry {
-  pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  // Says no to the thread that has it: to a handler that finishes a connection, say.
+  pthread_mutex_t lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
   Connection* buckets[kBuckets] = {};
   size_t count = 0;  // read without the lock: programs without a connection of ours pay one load
   bool follows_forks = false;
@@ -25,11 +26,17 @@ struct Registry {
 
 constinit Registry g_registry;
 
-void lock_registry() {
-  pthread_mutex_lock(&g_registry.lock);
+bool lock_registry() {
+  return pthread_mutex_lock(&g_registry.lock) == 0;
 }
 void unlock_registry() {
   pthread_mutex_unlock(&g_registry.lock);
+}
+void follow_forks() {
+  if (g_registry.follows_forks) return;
+  // The child's thread is not the one that took the lock.
+  g_registry.follows_forks = pthread_atfork([] { lock_registry(); }, unlock_registry,
+                                            [] { g_registry.lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP; }) == 0;
 }
 
 Connection** slot_of(const PGconn* conn) {
@@ -195,10 +202,8 @@ const Route* Connection::route_at(PGconn* conn_now) const {
 }
 
 void connections::add(Connection* connection) {
-  lock_registry();
-  if (!g_registry.follows_forks) {
-    g_registry.follows_forks = pthread_atfork(lock_registry, unlock_registry, unlock_registry) == 0;
-  }
+  if (!lock_registry()) return Connection::destroy(connection);
+  follow_forks();
   Connection** at = slot_of(connection->conn);
   Connection* stale = unlink(at);
   connection->next = *at;
@@ -210,16 +215,17 @@ void connections::add(Connection* connection) {
 
 Connection* connections::find(const PGconn* conn) {
   if (__atomic_load_n(&g_registry.count, __ATOMIC_RELAXED) == 0) return nullptr;
-  lock_registry();
+  if (!lock_registry()) return nullptr;
   Connection* found = *slot_of(conn);
   unlock_registry();
   return found;
 }
 
-void connections::remove(const PGconn* conn) {
+void connections::remove(const PGconn* conn, uint64_t number) {
   if (__atomic_load_n(&g_registry.count, __ATOMIC_RELAXED) == 0) return;
-  lock_registry();
-  Connection* found = unlink(slot_of(conn));
+  if (!lock_registry()) return;
+  Connection** at = slot_of(conn);
+  Connection* found = *at && (number == 0 || (*at)->number == number) ? unlink(at) : nullptr;
   unlock_registry();
   Connection::destroy(found);
 }
@@ -229,7 +235,7 @@ bool connections::has_token(const char* token, const char* host, const char* por
   if (__atomic_load_n(&g_registry.count, __ATOMIC_RELAXED) == 0) return false;
   const uint64_t wanted = Minted::fingerprint(token);
   bool found = false;
-  lock_registry();
+  if (!lock_registry()) return false;
   for (const Connection* bucket : g_registry.buckets) {
     for (const Connection* each = bucket; each && !is_its_host; each = each->next) {
       bool has = false;

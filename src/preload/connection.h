@@ -77,8 +77,11 @@ struct Connection {
 /// a program may have finished the old one where we could not see it.
 namespace connections {
 void add(Connection* connection);
+/// What is known of a PGconn; in a handler that broke into this very list, nothing is.
 Connection* find(const PGconn* conn);
-void remove(const PGconn* conn);
+/// Forgets what is known of a PGconn, or of one that stood at its address before; with a `number`, only if it is that
+/// connection's.
+void remove(const PGconn* conn, uint64_t number = 0);
 
 /// Whether a live connection has this token, however long ago it was minted; if so and `host` is one of its hosts, the
 /// spec that asked for it becomes a copy in `spec`, and `is_its_host` true.

@@ -23,7 +23,7 @@ namespace {
 /// is what a program gets that has no libpq: what it would take for memory running out.
 template <typename Ours, typename Inner, typename None>
 auto hand_on(const void* caller, Ours ours, Inner inner, None none) {
-  if (const Libpq* current = Inside::current(__builtin_frame_address(0))) return inner(*current);
+  if (const Libpq* current = Inside::current(__builtin_frame_address(0), caller)) return inner(*current);
   const Libpq* libpq = libpq_of(caller);
   return libpq ? ours(*libpq) : none;
 }
@@ -31,7 +31,12 @@ auto hand_on(const void* caller, Ours ours, Inner inner, None none) {
 PGconn* connect_for(const void* caller, const Call& call) {
   return hand_on(
       caller, [&](const Libpq& libpq) { return connect(libpq, call); },
-      [&](const Libpq& libpq) { return call.plain(libpq); }, static_cast<PGconn*>(nullptr));
+      [&](const Libpq& libpq) {
+        PGconn* conn = call.plain(libpq);
+        connections::remove(conn);
+        return conn;
+      },
+      static_cast<PGconn*>(nullptr));
 }
 
 // The user's settings in place of those that libpq was given for the token's sake.
@@ -129,7 +134,7 @@ PQMINT_EXPORT PostgresPollingStatusType PQresetPoll(PGconn* conn) {
 PQMINT_EXPORT PGPing PQping(const char* conninfo) {
   const auto ping = [=](const Libpq& libpq) {
     pqmint::Inside inside(libpq);
-    return libpq.ping(conninfo);
+    return pqmint::call_out(libpq.ping, conninfo);
   };
   return pqmint::hand_on(PQMINT_CALLER, ping, ping, PQPING_NO_ATTEMPT);
 }
@@ -137,31 +142,31 @@ PQMINT_EXPORT PGPing PQping(const char* conninfo) {
 PQMINT_EXPORT PGPing PQpingParams(const char* const* keywords, const char* const* values, int expand_dbname) {
   const auto ping = [=](const Libpq& libpq) {
     pqmint::Inside inside(libpq);
-    return libpq.ping_params(keywords, values, expand_dbname);
+    return pqmint::call_out(libpq.ping_params, keywords, values, expand_dbname);
   };
   return pqmint::hand_on(PQMINT_CALLER, ping, ping, PQPING_NO_ATTEMPT);
 }
 
 PQMINT_EXPORT void PQfinish(PGconn* conn) {
-  pqmint::hand_on(
-      PQMINT_CALLER,
-      [=](const Libpq& libpq) {
-        pqmint::Inside inside(libpq);
-        if (conn) pqmint::connections::remove(conn);
-        return libpq.finish(conn), 0;
-      },
-      [=](const Libpq& libpq) { return libpq.finish(conn), 0; }, 0);
+  const auto finish = [=](const Libpq& libpq) {
+    pqmint::Inside inside(libpq);
+    const pqmint::Connection* known = pqmint::connections::find(conn);
+    const uint64_t number = known ? known->number : 0;
+    // Last words of the program (PGEVT_CONNDESTROY) may still ask for its settings.
+    pqmint::call_out(libpq.finish, conn);
+    if (known) pqmint::connections::remove(conn, number);
+    return 0;
+  };
+  pqmint::hand_on(PQMINT_CALLER, finish, finish, 0);
 }
 
 PQMINT_EXPORT PQconninfoOption* PQconninfo(PGconn* conn) {
-  return pqmint::hand_on(
-      PQMINT_CALLER,
-      [=](const Libpq& libpq) {
-        pqmint::Inside inside(libpq);
-        PQconninfoOption* shown = libpq.conninfo(conn);
-        const pqmint::Connection* known = pqmint::connections::find(conn);
-        if (known) pqmint::restore(shown, known->target.options());
-        return shown;
-      },
-      [=](const Libpq& libpq) { return libpq.conninfo(conn); }, static_cast<PQconninfoOption*>(nullptr));
+  const auto show = [=](const Libpq& libpq) {
+    pqmint::Inside inside(libpq);
+    PQconninfoOption* shown = libpq.conninfo(conn);
+    const pqmint::Connection* known = pqmint::connections::find(conn);
+    if (known) pqmint::restore(shown, known->target.options());
+    return shown;
+  };
+  return pqmint::hand_on(PQMINT_CALLER, show, show, static_cast<PQconninfoOption*>(nullptr));
 }

@@ -51,7 +51,7 @@ constexpr Symbol kSymbols[] = {
     PQMINT_SYMBOL(PQport, port),
 };
 #undef PQMINT_SYMBOL
-static_assert(sizeof kSymbols / sizeof *kSymbols == sizeof(Libpq) / sizeof(void*));
+static_assert(sizeof kSymbols / sizeof *kSymbols == offsetof(Libpq, begin) / sizeof(void*));
 
 const link_map* object_of(const void* address) {
   Dl_info info;
@@ -72,9 +72,34 @@ extern const char kObjectBegin[] __asm__("__ehdr_start") __attribute__((visibili
 extern const char kObjectEnd[] __asm__("_end") __attribute__((visibility("hidden")));
 }
 
-bool is_ours(const void* address) {
+bool lies_between(const void* address, uintptr_t begin, uintptr_t end) {
   const auto at = reinterpret_cast<uintptr_t>(address);
-  return at >= reinterpret_cast<uintptr_t>(kObjectBegin) && at < reinterpret_cast<uintptr_t>(kObjectEnd);
+  return at >= begin && at < end;
+}
+
+bool is_ours(const void* address) {
+  return lies_between(address, reinterpret_cast<uintptr_t>(kObjectBegin), reinterpret_cast<uintptr_t>(kObjectEnd));
+}
+
+// The object that an address lies in, from its first segment to its last.
+struct Extent {
+  const void* of;
+  uintptr_t begin = UINTPTR_MAX, end = 0;
+};
+
+int find_extent(dl_phdr_info* info, size_t, void* data) {
+  auto& wanted = *static_cast<Extent*>(data);
+  Extent found = {wanted.of};
+  for (size_t i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD) continue;
+    const uintptr_t begin = info->dlpi_addr + segment.p_vaddr, end = begin + segment.p_memsz;
+    if (begin < found.begin) found.begin = begin;
+    if (end > found.end) found.end = end;
+  }
+  if (!lies_between(wanted.of, found.begin, found.end)) return 0;
+  wanted = found;
+  return 1;
 }
 
 // What `scope` (a handle or RTLD_NEXT) binds the landmark to, unless that is ourselves.
@@ -112,10 +137,10 @@ struct Scan {
 
 int note_libpq(dl_phdr_info* info, size_t, void* data) {
   auto& scan = *static_cast<Scan*>(data);
-  // Renamed copies (wheels ship libpq-3f2a....so.5.15) keep the stem.
-  if (scan.count < Scan::kMost && info->dlpi_name && strstr(info->dlpi_name, "libpq")) {
-    scan.paths[scan.count++] = copy_text(info->dlpi_name);
-  }
+  if (scan.count == Scan::kMost || info->dlpi_name == nullptr) return 0;
+  const char* slash = strrchr(info->dlpi_name, '/');
+  // Renamed copies (wheels ship libpq-3f2a....so.5.15) keep the stem. Folders may be named after it too.
+  if (strstr(slash ? slash : info->dlpi_name, "libpq")) scan.paths[scan.count++] = copy_text(info->dlpi_name);
   return 0;
 }
 
@@ -160,6 +185,10 @@ const Libpq* learn_libpq(void* landmark) {
     if (address == nullptr) return free(fresh), nullptr;
     memcpy(reinterpret_cast<char*>(&fresh->libpq) + symbol.offset, &address, sizeof address);
   }
+  Extent extent = {landmark};
+  dl_iterate_phdr(find_extent, &extent);
+  fresh->libpq.begin = extent.begin;
+  fresh->libpq.end = extent.end;
   // Two threads may both learn the same libpq; the list then holds it twice, which harms nobody.
   fresh->next = __atomic_load_n(&g_known, __ATOMIC_ACQUIRE);
   while (!__atomic_compare_exchange_n(&g_known, &fresh->next, fresh, true, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
@@ -176,6 +205,7 @@ const Libpq* libpq_with(void* landmark) {
 // initial-exec: a preloaded object has its TLS in the static block, and a lazy __tls_get_addr could allocate in a
 // signal handler.
 __attribute__((tls_model("initial-exec"))) thread_local constinit Inside* t_inside = nullptr;
+__attribute__((tls_model("initial-exec"))) thread_local constinit bool t_is_out = false;
 
 constexpr uintptr_t kAlive = 0x9e3779b97f4a7c15u;
 
@@ -193,20 +223,31 @@ const Libpq* libpq_at(void* handle) {
 }
 
 Inside::Inside(const Libpq& libpq)
-    : libpq_(&libpq), outer_(t_inside), mark_(reinterpret_cast<uintptr_t>(this) ^ kAlive) {
+    : libpq_(&libpq), outer_(t_inside), outer_is_out_(t_is_out), mark_(reinterpret_cast<uintptr_t>(this) ^ kAlive) {
+  t_is_out = false;
   t_inside = this;
 }
 Inside::~Inside() {
   t_inside = outer_;
+  t_is_out = outer_is_out_;
   mark_ = 0;
+}
+Inside::Out::Out() : outer_(t_is_out) {
+  t_is_out = true;
+}
+Inside::Out::~Out() {
+  t_is_out = outer_;
 }
 bool Inside::is_alive(const void* frame) const {
   return reinterpret_cast<uintptr_t>(this) > reinterpret_cast<uintptr_t>(frame) &&
          mark_ == (reinterpret_cast<uintptr_t>(this) ^ kAlive);
 }
-const Libpq* Inside::current(const void* frame) {
+const Libpq* Inside::current(const void* frame, const void* caller) {
   if (t_inside && !t_inside->is_alive(frame)) t_inside = nullptr;
-  return t_inside ? t_inside->libpq_ : nullptr;
+  if (t_inside == nullptr) return nullptr;
+  const Libpq* libpq = t_inside->libpq_;
+  // The caller lies in ours where libpq ended in a jump.
+  return t_is_out && !lies_between(caller, libpq->begin, libpq->end) && !is_ours(caller) ? nullptr : libpq;
 }
 
 }  // namespace pqmint

@@ -38,6 +38,7 @@ struct Libpq {
   decltype(&::PQhost) host;
   decltype(&::PQhostaddr) hostaddr;
   decltype(&::PQport) port;
+  uintptr_t begin, end;  // of the object that it is in
 };
 
 /// The libpq that the code at `return_address` would call if pqmint were not there: its own object's, then the next in
@@ -51,6 +52,10 @@ const Libpq* libpq_at(void* handle);
 /// Marks this thread as being inside of pqmint, which works for `libpq`. What is called of ours meanwhile goes straight
 /// through: some builds of libpq reach their own functions through the PLT and others do not, and a signal handler
 /// that connects must not meet our locks.
+///
+/// While it calls out (call_out), only what libpq or pqmint itself calls counts as inside: no lock of ours is held, and
+/// who calls is the program, in a handler, in an event procedure of libpq's (libpq-events.h), or after it left by
+/// longjmp (an alarm is a usual way to bound a connect).
 class Inside {
  public:
   explicit Inside(const Libpq& libpq);
@@ -58,17 +63,39 @@ class Inside {
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
-  /// The libpq this thread is inside of, or null. `frame` is the frame of the function that asks. A guard whose frame
-  /// was left by longjmp (an alarm is a usual way to bound a connect) lies below it, or has been written over: it
-  /// counts no more.
-  static const Libpq* current(const void* frame);
+  /// The libpq this thread is inside of, or null. `frame` and `caller` are the frame and the return address of the
+  /// function that asks. A guard whose frame was left by longjmp lies below it, or has been written over, and counts no
+  /// more; but one that lies above and is still whole looks alive.
+  static const Libpq* current(const void* frame, const void* caller);
 
  private:
+  template <typename Function, typename... Arguments>
+  friend auto call_out(Function function, Arguments... arguments);
+
+  class Out {
+   public:
+    Out();
+    ~Out();
+    Out(const Out&) = delete;
+    Out& operator=(const Out&) = delete;
+
+   private:
+    bool outer_;
+  };
+
   bool is_alive(const void* frame) const;
 
   const Libpq* libpq_;
   Inside* outer_;
+  bool outer_is_out_;
   uintptr_t mark_;
 };
+
+/// Calls what waits for the network, or calls the program back. No lock of ours may be held.
+template <typename Function, typename... Arguments>
+auto call_out(Function function, Arguments... arguments) {
+  const Inside::Out out;
+  return function(arguments...);
+}
 
 }  // namespace pqmint

@@ -8,7 +8,6 @@
 namespace pqmint {
 namespace {
 
-// With SQLSTATE 28P01 libpq names the file that the password came from: ours lies here.
 constexpr const char kSlotFolder[] = "/proc/self/fd/";
 
 // When a password is refused (SQLSTATE 28P01), libpq adds a line that names the password file. Ours is nobody's

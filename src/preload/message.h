@@ -18,10 +18,11 @@ void show_only(const Libpq& libpq, PGconn* conn, const char* text);
 /// Makes `text` (one or more lines, no newline at the end) the whole of PQerrorMessage(conn). Sends nothing.
 void replace_message(const Libpq& libpq, PGconn* conn, const char* text);
 
-/// After a blocking connect or reset: where `conn` was when the server refused a token of `answer`. Null if it did not.
+/// After a connect or reset has ended: where `conn` was when the server refused a token of `answer`. Null if it did
+/// not.
 const Route* refused_route(const Connection& known, PGconn* conn, const pqmint_answer* answer);
 
-/// After a blocking connect or reset: if the server refused a token of `answer`, the message of `conn` is cleared of
+/// After a connect or reset has ended: if the server refused a token of `answer`, the message of `conn` is cleared of
 /// the slot's path, and followed by a sentence that says what was signed and the likely causes. If TLS failed in a mode
 /// that is stricter than the user's own, a sentence names both.
 void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer* answer);

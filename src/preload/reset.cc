@@ -140,7 +140,7 @@ bool reset_over_hosts(const Connection& known, PGconn* conn) {
   if (setting) libpq_integer(setting, timeout);
   if (timeout > 0 && timeout < kLeastTimeout) timeout = kLeastTimeout;
 
-  const auto start = [&] { return libpq.reset_start(conn) ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED; };
+  const auto start = [&] { return call_out(libpq.reset_start, conn) ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED; };
   bool room = put_token(known, conn, known.pending);
   PostgresPollingStatusType status = start();
   SilentPlaces silent;
@@ -155,17 +155,17 @@ bool reset_over_hosts(const Connection& known, PGconn* conn) {
     pollfd waiting = {libpq.socket(conn), static_cast<short>(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
     const long left = give_up_at - seconds_now();
     const int wait_ms = timeout <= 0 ? -1 : left > 0 ? static_cast<int>(left > 1000000 ? 1000000 : left) * 1000 : 0;
-    const int ready = silent.has(trying) ? 0 : poll(&waiting, 1, wait_ms);
+    const int ready = silent.has(trying) ? 0 : call_out(poll, &waiting, nfds_t{1}, wait_ms);
     if (ready < 0 && errno == EINTR) continue;
     if (ready != 0) {
-      status = libpq.reset_poll(conn);
+      status = call_out(libpq.reset_poll, conn);
       continue;
     }
     if (silent.add(trying) && libpq.status(conn) != CONNECTION_STARTED) {
       status = start();
     } else {
       break_socket(waiting.fd);
-      status = libpq.reset_poll(conn);
+      status = call_out(libpq.reset_poll, conn);
     }
     give_up_at = seconds_now() + timeout;
   }
@@ -190,13 +190,13 @@ void reset(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   if (is_stillborn(conn)) return;
   Connection* known = refillable(conn);
-  if (known == nullptr) return libpq.reset(conn);
+  if (known == nullptr) return call_out(libpq.reset, conn);
   const LogScope scope(known->number);
   if (!mint_again(*known, conn)) return;
   if (known->route_count > 1) {
     if (!reset_over_hosts(*known, conn)) refuse(libpq, conn, kTooLong);
   } else if (put_token(*known, conn, known->pending)) {
-    libpq.reset(conn);
+    call_out(libpq.reset, conn);
   } else {
     refuse(libpq, conn, kTooLong);
   }
@@ -207,11 +207,11 @@ int reset_start(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   if (is_stillborn(conn)) return 0;
   Connection* known = refillable(conn);
-  if (known == nullptr) return libpq.reset_start(conn);
+  if (known == nullptr) return call_out(libpq.reset_start, conn);
   const LogScope scope(known->number);
   if (!mint_again(*known, conn)) return 0;
   const bool has_room = put_token(*known, conn, known->pending);
-  if (has_room && libpq.reset_start(conn)) return 1;
+  if (has_room && call_out(libpq.reset_start, conn)) return 1;
   if (!has_room) refuse(libpq, conn, kTooLong);
   end(*known, conn);
   return 0;
@@ -220,11 +220,11 @@ int reset_start(const Libpq& libpq, PGconn* conn) {
 PostgresPollingStatusType reset_poll(const Libpq& libpq, PGconn* conn) {
   Inside inside(libpq);
   Connection* known = refillable(conn);
-  if (known == nullptr || known->pending == nullptr) return libpq.reset_poll(conn);
+  if (known == nullptr || known->pending == nullptr) return call_out(libpq.reset_poll, conn);
   const LogScope scope(known->number);
   PostgresPollingStatusType status = PGRES_POLLING_FAILED;
   if (put_token(*known, conn, known->pending)) {
-    status = libpq.reset_poll(conn);
+    status = call_out(libpq.reset_poll, conn);
   } else {
     refuse(libpq, conn, kTooLong);
   }

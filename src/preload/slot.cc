@@ -61,12 +61,21 @@ struct Slot::Seat {
   pid_t owner;  // a forked child shares the parent's file and must not write to it
   dev_t device;
   ino_t inode;
-  bool taken;
+  pthread_t thread;    // that took it
+  const Slot* holder;  // on that thread's stack; null: free
   Seat* next;
 
   bool holds_our_file() const {
     struct stat st;
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+  }
+
+  bool is_our_own() const { return owner == getpid() && holds_our_file(); }
+
+  // Whether its slot was left by longjmp (an alarm is a usual way to bound a connect): a new one of the same thread now
+  // lies where it lay, or above it on the stack. (A thread that has another one's identity has its stack too.)
+  bool is_deserted(const Slot* fresh) const {
+    return holder && holder <= fresh && pthread_equal(thread, pthread_self());
   }
 
   bool make_ready() {
@@ -103,28 +112,38 @@ struct Slot::Pool {
   static void after_fork() { pthread_mutex_unlock(&pool_.lock); }
   static void in_child() {
     // The threads that held a seat do not exist here.
-    for (Seat* seat = pool_.seats; seat; seat = seat->next) seat->taken = false;
+    for (Seat* seat = pool_.seats; seat; seat = seat->next) seat->holder = nullptr;
     pthread_mutex_unlock(&pool_.lock);
   }
 
-  Seat* take() {
+  Seat* take(const Slot* slot) {
     pthread_mutex_lock(&lock);
     if (!follows_forks) follows_forks = pthread_atfork(before_fork, after_fork, in_child) == 0;
-    Seat* seat = seats;
-    while (seat && seat->taken) seat = seat->next;
+    Seat* seat = nullptr;
+    for (Seat* each = seats; each; each = each->next) {
+      if (each->is_deserted(slot)) {
+        // Its passwords stand in there still, and may be longer than those that come.
+        if (each->is_our_own() && ftruncate(each->fd, 0) != 0) continue;
+        each->holder = nullptr;
+      }
+      if (!each->holder && !seat) seat = each;
+    }
     if (!seat && (seat = static_cast<Seat*>(calloc(1, sizeof(Seat)))) != nullptr) {
       seat->fd = -1;
       seat->next = seats;
       seats = seat;
     }
-    if (seat) seat->taken = true;
+    if (seat) {
+      seat->thread = pthread_self();
+      seat->holder = slot;
+    }
     pthread_mutex_unlock(&lock);
     return seat;
   }
 
   void give_back(Seat* seat) {
     pthread_mutex_lock(&lock);
-    seat->taken = false;
+    seat->holder = nullptr;
     pthread_mutex_unlock(&lock);
   }
 };
@@ -159,7 +178,7 @@ bool Slot::fill(const SlotLine* lines, size_t count) {
     *at++ = '\n';
   }
   size_ = static_cast<size_t>(at - text.get());
-  seat_ = pool_.take();
+  seat_ = pool_.take(this);
   bool filled = seat_ && seat_->make_ready() && overwrite(seat_->fd, text.get(), size_);
   memset(text.get(), '#', size_);
   if (size_ > 0) text.get()[size_ - 1] = '\n';
@@ -175,8 +194,8 @@ bool Slot::fill(const SlotLine* lines, size_t count) {
 }
 
 Slot::~Slot() {
-  if (!seat_) return;
-  if (seat_->owner == getpid() && seat_->holds_our_file()) {
+  if (!seat_ || seat_->holder != this) return;
+  if (seat_->is_our_own()) {
     // A comment is a password file without an entry: silent, whoever opens it later. To cut the file off would cost
     // three times as much, for its pages would be freed and made anew at the next connect; and they would be freed with
     // the token in them.

@@ -28,7 +28,8 @@ struct SlotLine {
 ///
 /// Descriptor numbers are never given back: PQcancelCreate (libpq 17) opens the path of an old connection again, and
 /// would warn on stderr if it found somebody else's file there. So they come from a pool, as large as the most connects
-/// that ever ran at once, and stand open meanwhile, without a password in them.
+/// that ever ran at once, and stand open meanwhile, without a password in them. Whose connect was left by longjmp is
+/// blanked and used again by the same thread's next one that begins no further down the stack.
 class Slot {
  public:
   Slot() = default;

@@ -5,16 +5,22 @@
 //
 //   connectdb C | connectStart C | connectdbParams K V ... | connectdbParams0 K V ... | connectStartParams K V ...
 //   setdbLogin HOST PORT OPTIONS DBNAME USER PASSWORD      (connect and poll; "-" is a null pointer)
-//   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | address | status | ping C | cancel
-//   | finish reconnect                                              (what psql's \c does: PQconninfo into
-//   PQconnectdbParams) abandon C                                              (leaves PQconnectdb by an alarm and a
-//   long jump) onSignal C | onSignalSaid                              (connects by C in a handler of SIGUSR1) leave HOW
-//   C                                            (ends by HOW, whose exit handlers connect; see leave()) starve STEP
-//   MOST C                                     (with ever more room for memory; see starved()) repeat N C (N times
-//   connects and finishes: by how much the heap grew) send SQL                                               (asks, and
-//   reads nothing of the answer) resetBeside N C D                                      (connects by C and resets N
-//   times, while others connect by D) threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE |
-//   terminate
+//   query SQL | reset | resetStart | conninfo KEYWORD | conninfoAll | pass | host | address | status | ping C | finish
+//   cancel C MS                                            (connects in a thread, which is cancelled after so long)
+//   reconnect                                              (what psql's \c does: PQconninfo into PQconnectdbParams)
+//   abandon C                                              (leaves PQconnectdb by an alarm and a long jump)
+//   deep C                                                 (connectdb, from far down the stack)
+//   watch | watched                                        (what PQconninfo says in event procedures of the connection)
+//   again HOW C PLAIN                                      (a connection at another one's address; see again())
+//   onSignal C | onSignalSaid                              (connects by C in a handler of SIGUSR1)
+//   leave HOW C                                            (ends by HOW, whose exit handlers connect; see leave())
+//   starve STEP MOST C                                     (with ever more room for memory; see starved())
+//   repeat N C                                             (N times connects and finishes: by how much the heap grew)
+//   send SQL                                               (asks, and reads nothing of the answer)
+//   resetBeside N C D                                      (connects by C, resets N times; others connect by D)
+//   threads N C SQL | fork C | needsPassword | fds | version | setenv NAME VALUE | terminate
+#include <dlfcn.h>
+#include <libpq-events.h>
 #include <libpq-fe.h>
 #include <malloc.h>
 #include <poll.h>
@@ -37,6 +43,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "../descriptors.h"
@@ -198,6 +205,62 @@ std::string abandoned(const std::string& conninfo) {
   itimerval soon = {{0, 0}, {0, 300'000}};
   setitimer(ITIMER_REAL, &soon, nullptr);
   return outcome(PQconnectdb(conninfo.c_str()));
+}
+
+[[gnu::noinline]] std::string deep(const std::string& conninfo) {
+  char unused[16384];
+  asm volatile("" : : "r"(unused) : "memory");
+  return connect(PQconnectdb(conninfo.c_str()));
+}
+
+std::string conninfo_of(PGconn* conn) {
+  PGconn* const before = std::exchange(g_conn, conn);
+  const std::string all = conninfo("");
+  g_conn = before;
+  return all;
+}
+
+std::string g_watched;
+
+std::string watch() {
+  const auto note = [](PGEventId event, void* info, void*) {
+    if (event == PGEVT_CONNRESET) g_watched += "reset: " + conninfo_of(static_cast<PGEventConnReset*>(info)->conn);
+    if (event == PGEVT_CONNDESTROY) g_watched += "end: " + conninfo_of(static_cast<PGEventConnDestroy*>(info)->conn);
+    return 1;
+  };
+  return PQregisterEventProc(g_conn, note, "watch", nullptr) ? "done" : "ERROR no event procedure";
+}
+
+std::vector<PGconn*> g_to_finish;
+
+// Connects some times and finishes: HOW is "event", in an event procedure of another connection, or "unseen", by
+// libpq's own function. Then connects by `plain` until a PGconn stands where one of those stood.
+std::string again(const std::string& how, const std::string& conninfo, const std::string& plain) {
+  PGconn* other = PQconnectdb(conninfo.c_str());
+  for (int i = 0; i < 8; ++i) g_to_finish.push_back(PQconnectdb(conninfo.c_str()));
+  if (how == "event") {
+    const auto finish_them = [](PGEventId event, void*, void*) {
+      if (event == PGEVT_CONNDESTROY) std::for_each(g_to_finish.begin(), g_to_finish.end(), PQfinish);
+      return 1;
+    };
+    PQregisterEventProc(other, finish_them, "finish", nullptr);
+  } else {
+    void* libpq = dlopen("libpq.so.5", RTLD_LAZY | RTLD_NOLOAD);
+    const auto finish = reinterpret_cast<decltype(&PQfinish)>(dlsym(libpq, "PQfinish"));
+    std::for_each(g_to_finish.begin(), g_to_finish.end(), finish);
+  }
+  PQfinish(other);
+  std::vector<PGconn*> others;
+  for (int i = 0; i < 100; ++i) {
+    PGconn* conn = PQconnectStart(plain.c_str());
+    if (std::find(g_to_finish.begin(), g_to_finish.end(), conn) != g_to_finish.end()) {
+      std::for_each(others.begin(), others.end(), PQfinish);
+      drive(conn, PQconnectPoll);
+      return connect(conn);
+    }
+    others.push_back(conn);
+  }
+  return "elsewhere";
 }
 
 // Parent and child each connect, at the same time.
@@ -367,6 +430,10 @@ std::string obey(const std::vector<std::string>& words) {
   if (word == "repeat") return repeated(std::stoi(arg(1)), arg(2));
   if (word == "cancel") return cancelled(arg(1), std::stoi(arg(2)));
   if (word == "abandon") return abandoned(arg(1));
+  if (word == "deep") return deep(arg(1));
+  if (word == "watch") return watch();
+  if (word == "watched") return std::exchange(g_watched, "");
+  if (word == "again") return again(arg(1), arg(2), arg(3));
   if (word == "fds") return std::to_string(pqmint::test::open_descriptors());
   if (word == "version") return std::to_string(PQlibVersion());
   if (word == "setenv") return setenv(arg(1).c_str(), arg(2).c_str(), 1), "done";

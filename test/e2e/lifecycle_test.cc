@@ -5,11 +5,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
+
 #include "fake_aws.h"
 #include "harness.h"
 
 namespace pqmint::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr char kWho[] = "select current_user";
 
@@ -491,6 +496,74 @@ TEST_F(Lifecycle, AConnectThatWasLeftByALongJumpDoesNotSwitchPqmintOff) {
                                  std::to_string(silent.port())}),
       "abandoned");
   EXPECT_EQ(client.say({"connectdb", good_}), "OK");
+}
+
+TEST_F(Lifecycle, NorDoesItForACallFromFurtherDownTheStack) {
+  HttpServer silent([](const Heard&) { return Reply{200, "", {}, Reply::Manner::kSilent}; });
+  const std::string port = std::to_string(silent.port());
+  for (const std::string& mute :
+       {"host=127.0.0.1 user=u dbname=d port=" + port,
+        "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 user=u sslrootcert=/dev/null port=" + port}) {
+    Client client(environment_);
+    ASSERT_EQ(client.say({"abandon", mute}), "abandoned");
+    EXPECT_EQ(client.say({"deep", good_}), "OK") << mute;
+    EXPECT_EQ(client.say({"connectdb", good_}), "OK") << mute;
+  }
+}
+
+TEST_F(Lifecycle, WhatALongJumpLeftInASlotIsBlanked) {
+  HttpServer silent([](const Heard&) { return Reply{200, "", {}, Reply::Manner::kSilent}; });
+  Client client(environment_);
+  const auto slots = [&] {
+    std::vector<std::string> contents;
+    for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(client.pid()) + "/fd")) {
+      if (fs::read_symlink(fd).string().find("memfd:pqmint") != std::string::npos) {
+        contents.push_back(read_file(fd.path()));
+      }
+    }
+    return contents;
+  };
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(client.say({"abandon", "host=" + std::string(kWriter) +
+                                         " hostaddr=127.0.0.1 user=u sslrootcert=/dev/null port=" +
+                                         std::to_string(silent.port())}),
+              "abandoned");
+    ASSERT_EQ(slots().size(), 1U);
+    EXPECT_NE(slots()[0].find("X-Amz-Signature"), std::string::npos) << "this test looks at the wrong place";
+  }
+  EXPECT_EQ(client.say({"connectdb", good_}), "OK");
+  ASSERT_EQ(slots().size(), 1U);
+  EXPECT_EQ(slots()[0].find("X-Amz-Signature"), std::string::npos);
+}
+
+// An event procedure runs inside of libpq, but it is the program that calls.
+TEST_F(Lifecycle, EventProceduresSeeTheUsersSettings) {
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", good_}), "OK");
+  const std::string shown = client.say({"conninfoAll"});
+  for (const char* how : {"reset", "resetStart"}) {
+    client.say({"watch"});
+    ASSERT_EQ(client.say({how}), "OK");
+    EXPECT_EQ(client.say({"watched"}), "reset: " + shown) << how;
+  }
+  client.say({"finish"});
+  EXPECT_EQ(client.say({"watched"}), "end: " + shown);
+}
+
+// What was known of a connection goes with it, wherever it was finished: its address comes again.
+TEST_F(Lifecycle, AnAddressThatComesAgainInheritsNothing) {
+  const std::string plain = "host=127.0.0.1 user=plain password=plainpw dbname=app port=" + port_;
+  environment_.set("LD_PRELOAD", built("test/e2e/libsame_address.so") + ":" + stage() + "/lib/libpqmint.so");
+  for (const char* how : {"event", "unseen"}) {
+    Client client(environment_);
+    const std::string said = client.say({"again", how, good_, plain});
+    if (said == "elsewhere" && std::getenv("PQMINT_TEST_PRELOAD"))
+      GTEST_SKIP() << "a sanitizer's addresses are its own";
+    EXPECT_EQ(said, "OK") << how;
+    EXPECT_EQ(client.say({"conninfo", "host"}), "127.0.0.1") << how;
+    client.say({"unsetenv", "AWS_SECRET_ACCESS_KEY"});
+    EXPECT_EQ(client.say({"reset"}), "OK") << how;
+  }
 }
 
 TEST_F(Lifecycle, AResetThatIsRefusedIsExplainedToThoseWhoPollToo) {

@@ -100,6 +100,16 @@ TEST_F(Reach, WhoLooksLibpqUpByDlsym) {
                    "LD_LIBRARY_PATH"));
 }
 
+// Each of an application's objects has the name in its path.
+TEST_F(Reach, AnApplicationThatIsNamedAfterLibpq) {
+  const std::string folder = environment_.home() + "/libpq-app";
+  fs::create_directory(folder);
+  for (int i = 0; i < 20; ++i) fs::copy_file(built("test/e2e/counting_core.so"), folder + "/" + std::to_string(i));
+  const std::string loads = "import ctypes, os, sys\nfor f in os.scandir(sys.argv[2]): ctypes.CDLL(f.path)\n";
+  const Outcome python = run_through({"/usr/bin/python3", "-c", loads + kByDlsym, good_, folder});
+  EXPECT_EQ(python.out, "iam_user\n") << python.err;
+}
+
 // As PHP loads its extensions.
 TEST_F(Reach, WhoBindsPluginsToTheirOwnLibraries) {
   const std::vector<std::string> host = {built("test/e2e/plugin_host"), built("test/e2e/plugin.so"), good_};
@@ -199,6 +209,40 @@ TEST_F(ReachFromABlankPath, BothWaysWork) {
   EXPECT_EQ(run_through({"/usr/bin/python3", "-c", kByDlsym, good_}).out, "iam_user\n");
   // The same folder of links serves all, and what was left of a race is gone.
   EXPECT_EQ(std::distance(fs::directory_iterator(links()), fs::directory_iterator()), 1);
+}
+
+// Sweepers of old files take single links; a release may want one more than the last.
+TEST_F(ReachFromABlankPath, AFolderOfLinksIsMendedInItsPlace) {
+  const std::string preload = preloaded();
+  const fs::path library = preload.substr(0, preload.find('\n')), folder = library.parent_path();
+  const auto whole = [&] {
+    return run({"/bin/sh", "-c", R"(find "$0" -printf '%P %l\n' | sort)", folder}, Environment()).out;
+  };
+  const std::string before = whole();
+  ASSERT_TRUE(has(before, "pqmint/core.so /")) << before;
+  const auto expect_mended = [&](const std::string& damage) {
+    EXPECT_EQ(preloaded(), preload) << damage;
+    EXPECT_EQ(whole(), before) << damage;
+    EXPECT_EQ(std::distance(fs::directory_iterator(links()), fs::directory_iterator()), 1) << damage;
+  };
+  fs::remove(folder / "pqmint/core.so");
+  expect_mended("one link is gone");
+  fs::remove_all(folder / "pqmint");
+  expect_mended("a folder is gone");
+  fs::remove(library);
+  fs::create_symlink("/nowhere", library);
+  ASSERT_TRUE(geteuid() != 0 || lchown(library.c_str(), kNobody, kNobody) == 0);
+  expect_mended("one leads elsewhere");
+}
+
+TEST_F(ReachFromABlankPath, AFolderOfLinksThatOthersMayWriteToIsPassedOver) {
+  const fs::path folder = fs::path(preloaded()).parent_path();
+  ASSERT_EQ(chmod((folder / "pqmint").c_str(), 0777), 0);
+  const std::string elsewhere = environment_.home() + "/temporary";
+  fs::create_directory(elsewhere);
+  ASSERT_TRUE(geteuid() != 0 || chown(elsewhere.c_str(), kNobody, kNobody) == 0);
+  environment_.set("TMPDIR", elsewhere).set("HOME", "/nonexistent");
+  EXPECT_TRUE(preloaded().starts_with(elsewhere + "/pqmint-"));
 }
 
 TEST_F(ReachFromABlankPath, OnlyAFolderOfOurOwnIsTrusted) {
