@@ -126,7 +126,7 @@ Json::Value describe(const Inquiry& inquiry) {
   Json::Value out;
   const char* user = inquiry.answer().user;
   out["user"] = text(user ? user : inquiry.target().option("user"));
-  out["dbname"] = text(inquiry.target().option("dbname"));
+  out["dbname"] = text(inquiry.dbname());
   out["hosts"] = Json::Value(Json::arrayValue);
   for (size_t i = 0; i < inquiry.target().host_count(); ++i) out["hosts"].append(describe_host(inquiry, i));
   return out;

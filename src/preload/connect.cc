@@ -128,12 +128,9 @@ PGconn* open(Connection& connection, const pqmint_answer* answer, bool blocking,
   const Target& target = connection.target;
   if (answer->user) connection.user = copy_text(answer->user);
   const char* user = connection.user ? connection.user.get() : target.option("user");
-  // libpq's default for the database is the user's name, and follows it.
-  const char* dbname = target.option("dbname");
-  const bool follows = connection.user && same_text(dbname, target.option("user"));
   const Setting overrides[] = {
       {"user", user},
-      {"dbname", follows ? nullptr : dbname},
+      {"dbname", connection.dbname()},
       {"host", hosts.get()},
       {"hostaddr", any_address(connection) ? addresses.get() : nullptr},
       {"port", ports.get()},
@@ -234,11 +231,10 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   if (!minting) return connect_without_spec(libpq, target, claims, call);
 
   const bool strays = claims.strays();
-  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, call);
+  if (claims.may_be_entra(target)) target.look_for_names(libpq, call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (connection == nullptr) return nullptr;
   const LogScope scope(connection->number);
-  connection->user_is_given = user_is_given;
   if (strays) {
     return fail(connection,
                 "the password is a token that was made for another host, and is not sent to this one; "

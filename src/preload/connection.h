@@ -34,7 +34,6 @@ struct Connection {
   PGconn* conn = nullptr;
   Array<Route> routes = nullptr;
   size_t route_count = 0;
-  bool user_is_given = true;
   bool only_token = false;   // `pqmint token`
   bool at_terminal = false;  // `pqmint token --device-code`
   Text user = nullptr;       // the one that the token leads to, once that is known; null: the target's own
@@ -44,6 +43,9 @@ struct Connection {
 
   static Connection* make(const Libpq& libpq, Target&& target, Claims&& claims);
   static void destroy(Connection* connection);
+
+  /// The database to ask for: libpq's default is the user's name, and follows it.
+  const char* dbname() const;
 
   /// The host list for libpq, from the grants of `answer`, in place of an earlier one. False when memory is out.
   bool plan_routes(const pqmint_answer* answer);

@@ -63,15 +63,13 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
     return;
   }
   if (purpose != Purpose::kConnection) claims.insist(target);
-  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, asked.call);
+  if (claims.may_be_entra(target)) target.look_for_names(libpq, asked.call);
   connection_ = Connection::make(libpq, std::move(target), std::move(claims));
   if (!connection_) {
     error_ = joined("out of memory");
     return;
   }
   const LogScope scope(connection_->number);
-  // A token is the same for every user of the database.
-  connection_->user_is_given = user_is_given || purpose == Purpose::kDeviceCode;
   connection_->only_token = purpose != Purpose::kConnection;
   connection_->at_terminal = purpose == Purpose::kDeviceCode;
   ModuleFault fault;
@@ -81,7 +79,11 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
     return;
   }
   answer_ = connection_->mint();
-  if (!answer_) error_ = joined("out of memory");
+  if (!answer_) {
+    error_ = joined("out of memory");
+  } else if (answer_->user) {
+    connection_->user = copy_text(answer_->user);
+  }
 }
 
 Inquiry::~Inquiry() {

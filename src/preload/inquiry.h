@@ -40,6 +40,9 @@ class Inquiry {
   const Claims& claims() const { return connection_->claims; }
   const pqmint_answer& answer() const { return *answer_; }
 
+  /// The database that a connection would ask for.
+  const char* dbname() const { return connection_->dbname(); }
+
   /// The first host that is ours, or the count of hosts.
   size_t first_managed() const;
 

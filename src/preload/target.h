@@ -60,15 +60,23 @@ class Target {
   /// libpq's defaults. Only connections that are ours need it. False: as for resolve().
   bool complete(const Libpq& libpq, const Call& call);
 
+  /// Finds out who named the user and the database, for the two below. Asks libpq again.
+  void look_for_names(const Libpq& libpq, const Call& call);
+
   /// Whether anybody named the user: the call, PGUSER or the service file. Otherwise it is the name that the operating
-  /// system has for this process. (A service file that names just that one counts as silent.) Asks libpq again.
-  bool user_is_given(const Libpq& libpq, const Call& call) const;
+  /// system has for this process. (A service file that names just that one counts as silent.) An empty name is none, as
+  /// for libpq. True before look_for_names().
+  bool user_is_given() const { return user_is_given_; }
+
+  /// Whether anybody named the database. Otherwise it has the user's name. True before look_for_names().
+  bool dbname_is_given() const { return dbname_is_given_; }
 
   const PQconninfoOption* options() const { return options_; }
 
  private:
   void split_hosts();
   bool complete_with_defaults(const Call& call);
+  bool user_is_given_outside_of_call() const;
 
   const Libpq* libpq_ = nullptr;
   PQconninfoOption* options_ = nullptr;
@@ -78,6 +86,8 @@ class Target {
   Array<Host> hosts_;
   size_t host_count_ = 0;
   bool password_file_is_open_to_others_ = false;
+  bool user_is_given_ = true;
+  bool dbname_is_given_ = true;
 };
 
 /// libpq takes a password file that does not exist for none, without a word.

@@ -109,7 +109,7 @@ void look_at(const Libpq& libpq, const Call& call) {
   promise_claims(target, claims);
   static_cast<void>(claims.may_be_entra(target));
   if (target.has_bad_port()) return;
-  static_cast<void>(target.user_is_given(libpq, call));
+  target.look_for_names(libpq, call);
   if (target.complete(libpq, call)) promise_hosts(target);
 }
 
