@@ -11,13 +11,12 @@
 #include <utility>
 
 #include "base/log.h"
-#include "preload/claim.h"
 #include "preload/connection.h"
 #include "preload/core_module.h"
 #include "preload/message.h"
+#include "preload/prepare.h"
 #include "preload/server.h"
 #include "preload/slot.h"
-#include "preload/target.h"
 
 namespace pqmint {
 namespace {
@@ -187,11 +186,12 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
   }
 }
 
-// `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it.
+// `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it. The spec itself
+// is never sent.
 PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Claims& claims, const Call& call) {
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}};
   Text conninfo = conninfo_of(target.options(), overrides, claims.password_file_must_go() ? 2 : 1);
-  return conninfo ? call_with(libpq, conninfo.get(), call.blocking) : call.plain(libpq);
+  return conninfo ? call_with(libpq, conninfo.get(), call.blocking) : nullptr;
 }
 
 }  // namespace
@@ -215,27 +215,24 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   if (!call.can_be_asked() || is_switched_off()) return call.plain(libpq);
 
   Target target;
-  if (!target.resolve(libpq, call) || target.has_bad_port()) return call.plain(libpq);
-
   Claims claims;
-  if (!claims.decide(libpq, target)) return call.plain(libpq);
-  const bool minting = claims.any() || claims.strays();
-  if (!minting && !claims.password_must_go() && !claims.password_file_must_go()) {
-    LogLine(LogLevel::kDebug, "left-alone")
-        .with("host", target.option("host"))
-        .with("hostaddr", target.option("hostaddr"));
-    return call.plain(libpq);
+  switch (prepare(libpq, call, Errand::kConnect, target, claims)) {
+    case Outlook::kStopped:
+      return target.refusal() ? call.plain(libpq) : nullptr;
+    case Outlook::kLeftAlone:
+      LogLine(LogLevel::kDebug, "left-alone")
+          .with("host", target.option("host"))
+          .with("hostaddr", target.option("hostaddr"));
+      return call.plain(libpq);
+    case Outlook::kOurs:
+      break;
   }
+  if (!claims.any() && !claims.strays()) return connect_without_spec(libpq, target, claims, call);
 
-  if (!target.complete(libpq, call)) return call.plain(libpq);
-  if (!minting) return connect_without_spec(libpq, target, claims, call);
-
-  const bool strays = claims.strays();
-  if (claims.may_be_entra(target)) target.look_for_names(libpq, call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (connection == nullptr) return nullptr;
   const LogScope scope(connection->number);
-  if (strays) {
+  if (connection->claims.strays()) {
     return fail(connection,
                 "the password is a token that was made for another host, and is not sent to this one; "
                 "leave the password out, or ask for a token by name with password=pqmint:");

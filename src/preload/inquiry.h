@@ -46,6 +46,9 @@ class Inquiry {
   /// The first host that is ours, or the count of hosts.
   size_t first_managed() const;
 
+  /// What libpq will say of a port that is none, when it comes to that host. Null if nothing is wrong with it.
+  Text port_fault(size_t host) const;
+
   /// Why no host is: a sentence without a prefix. Null when memory is out.
   Text no_host_is_ours() const;
 

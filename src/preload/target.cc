@@ -49,7 +49,8 @@ class Probe {
   bool stopped_by_us() const { return conn_ && strstr(libpq_.error_message(conn_), kBadValue) != nullptr; }
   PQconninfoOption* options() const { return conn_ ? libpq_.conninfo(conn_) : nullptr; }
   const char* password() const { return libpq_.pass(conn_); }
-  const char* message() const { return libpq_.error_message(conn_); }
+  /// Null when memory is out.
+  const char* message() const { return conn_ ? libpq_.error_message(conn_) : nullptr; }
 
  private:
   const Libpq& libpq_;
@@ -141,6 +142,11 @@ bool Host::is_socket() const {
   return !given(host) || *host == '/' || *host == '@';
 }
 
+bool Host::has_bad_port() const {
+  int number;
+  return !libpq_integer(port, number) || number < 1 || number > 65535;
+}
+
 Target::Target(Target&& other) noexcept
     : libpq_(other.libpq_),
       options_(std::exchange(other.options_, nullptr)),
@@ -199,14 +205,18 @@ bool Target::complete_with_defaults(const Call& call) {
   return true;
 }
 
-bool Target::complete(const Libpq& libpq, const Call& call) {
+bool Target::complete(const Libpq& libpq, const Call& call, bool may_warn) {
   if (complete_with_defaults(call)) return true;
-  Parameters asking = call.parameters(1);
+  Parameters asking = call.parameters(2);
   if (!asking.ready()) return false;
   asking.add(kCheckedLast, kBadValue);
   // It may look at a password file that is open to others: libpq's warning then stands once, as it should.
+  if (password_file_is_open_to_others_ && !may_warn) asking.add("passfile", kNoPasswordFile);
   Probe probe(libpq, asking);
-  if (!probe.stopped_by_us()) return false;
+  if (!probe.stopped_by_us()) {
+    refusal_ = copy_text(probe.message());
+    return false;
+  }
   PQconninfoOption* options = probe.options();
   if (options == nullptr) return false;
   // Each probe has what the other one spoiled.
@@ -243,14 +253,6 @@ bool Target::user_is_given_outside_of_call() const {
   char buffer[4096];
   const bool known = getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found;
   return !known || !same_text(found->pw_name, user);
-}
-
-bool Target::has_bad_port() const {
-  for (size_t i = 0; i < host_count_; ++i) {
-    int port;
-    if (!libpq_integer(hosts_[i].port, port) || port < 1 || port > 65535) return true;
-  }
-  return false;
 }
 
 void Target::split_hosts() {

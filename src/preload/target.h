@@ -22,6 +22,9 @@ struct Host {
 
   /// A local socket: no host at all, a path, or an abstract name. No TLS there, so never a token.
   bool is_socket() const;
+
+  /// Whether libpq will refuse its port. It says so only when it comes to that host, and may go on to the next one.
+  bool has_bad_port() const;
 };
 
 /// libpq's effective settings for one call, after service file, environment and defaults. Owns what it shows.
@@ -36,7 +39,7 @@ class Target {
   /// out.
   bool resolve(const Libpq& libpq, const Call& call);
 
-  /// libpq's own message when it was libpq that refused the call in resolve(); null otherwise.
+  /// libpq's own message when it was libpq that refused the call in resolve() or complete(); null otherwise.
   const char* refusal() const { return refusal_.get(); }
 
   /// The value libpq would use, or null. "password" is what was given, not what a password file holds.
@@ -44,10 +47,6 @@ class Target {
 
   const Host* hosts() const { return hosts_.get(); }
   size_t host_count() const { return host_count_; }
-
-  /// Whether libpq will refuse a port. It says so only when it comes to that host, after the point where the probe
-  /// stops.
-  bool has_bad_port() const;
 
   /// The password that libpq found for the first host: given, or out of the password file. Null if none.
   const char* password() const { return password_.get(); }
@@ -57,8 +56,8 @@ class Target {
 
   /// The probe hides the user's target_session_attrs behind its bad value, and what libpq checks after it. This brings
   /// the value back and lets libpq check the rest: by a second probe, which spoils the port, unless all of it stands at
-  /// libpq's defaults. Only connections that are ours need it. False: as for resolve().
-  bool complete(const Libpq& libpq, const Call& call);
+  /// libpq's defaults. That probe `may_warn` of a password file, as libpq does. False: as for resolve().
+  bool complete(const Libpq& libpq, const Call& call, bool may_warn);
 
   /// Finds out who named the user and the database, for the two below. Asks libpq again.
   void look_for_names(const Libpq& libpq, const Call& call);
