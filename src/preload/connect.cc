@@ -187,11 +187,15 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
 }
 
 // `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it. The spec itself
-// is never sent.
-PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Claims& claims, const Call& call) {
+// is never sent, but remembered: who reconnects with what PQconninfo says keeps it.
+PGconn* connect_without_spec(Connection* connection, bool blocking) {
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}};
-  Text conninfo = conninfo_of(target.options(), overrides, claims.password_file_must_go() ? 2 : 1);
-  return conninfo ? call_with(libpq, conninfo.get(), call.blocking) : nullptr;
+  const size_t count = connection->claims.password_file_must_go() ? 2 : 1;
+  Text conninfo = conninfo_of(connection->target.options(), overrides, count);
+  connection->conn = conninfo ? call_with(*connection->libpq, conninfo.get(), blocking) : nullptr;
+  if (connection->conn == nullptr) return Connection::destroy(connection), nullptr;
+  connections::add(connection);
+  return connection->conn;
 }
 
 }  // namespace
@@ -227,8 +231,6 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
     case Outlook::kOurs:
       break;
   }
-  if (!claims.any() && !claims.strays()) return connect_without_spec(libpq, target, claims, call);
-
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (connection == nullptr) return nullptr;
   const LogScope scope(connection->number);
@@ -237,6 +239,8 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
                 "the password is a token that was made for another host, and is not sent to this one; "
                 "leave the password out, or ask for a token by name with password=pqmint:");
   }
+
+  if (!connection->claims.any()) return connect_without_spec(connection, call.blocking);
 
   if (inside_a_server() && !may_mint_inside_a_server()) {
     return fail(connection,

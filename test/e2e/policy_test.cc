@@ -89,6 +89,29 @@ TEST_F(Policy, OffMeansOff) {
   expect_contains(client.say({"connectdb", good_}), "no password supplied");
 }
 
+// psql's \c, and a program that resets.
+TEST_F(Policy, OffIsKeptByWhoReconnects) {
+  Client client(environment_);
+  const auto expect_off = [&](const std::string& keyword, const std::string& shown) {
+    for (const char* word : {"reconnect", "reset", "resetStart", "reconnect"}) {
+      expect_contains(client.say({word}), "no password supplied");
+      EXPECT_EQ(client.say({"conninfo", keyword}), shown);
+    }
+  };
+  for (const char* word : {"connectdb", "connectStart"}) {
+    expect_contains(client.say({word, good_ + "password=pqmint:off"}), "no password supplied");
+    expect_off("password", "pqmint:off");
+  }
+  const std::string file = pgpass("*:*:*:*:pqmint\\:off\n");
+  client.say({"setenv", "PGPASSFILE", file});
+  expect_contains(client.say({"connectdb", good_}), "no password supplied");
+  expect_off("passfile", file);
+  client.say({"setenv", "PGPASSFILE", pgpass("*:*:*:plain:plainpw\n")});
+  EXPECT_EQ(client.say({"connectdb", server_.conninfo(kWriter, "plain", "password=pqmint:off")}), "OK");
+  EXPECT_EQ(client.say({"conninfo", "sslmode"}), "prefer");
+  for (const char* word : {"reset", "resetStart", "reconnect"}) EXPECT_EQ(client.say({word}), "OK");
+}
+
 TEST_F(Policy, ATokenFromOutsideCountsAsNoPassword) {
   server_.clock("+0");
   Client client(environment_);
