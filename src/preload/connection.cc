@@ -135,6 +135,7 @@ const pqmint_answer* Connection::mint() const {
   request.dbname = target.option("dbname");
   request.sslmode = target.option("sslmode");
   request.sslrootcert = target.option("sslrootcert");
+  request.gssencmode = target.option("gssencmode");
   request.options = target.option("options");
   request.connect_timeout = target.option("connect_timeout");
   request.only_token = only_token;

@@ -98,6 +98,7 @@ TEST_F(Api, AFailureIsASentenceAndNoToken) {
                                                         {"nonsense=1", "invalid connection option"},
                                                         {ours + "passfile=pqmint:rsd", "rds"},
                                                         {ours + "sslmode=disable", "never sent without TLS"},
+                                                        {ours + "gssencmode=require", "gssencmode"},
                                                         {ours + "port=99999", "invalid port number: \"99999\""},
                                                         {ours + "port=abc", "invalid integer value \"abc\""},
                                                         {ours + "target_session_attrs=best", "\"best\""},

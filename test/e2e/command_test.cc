@@ -309,6 +309,18 @@ TEST_F(Command, ABadPortIsItsHostsError) {
   EXPECT_EQ(pqmint({"token", both + "port=99999,6000"}).out.rfind(std::string(kReader) + ":6000/", 0), 0u);
 }
 
+TEST_F(Command, KerberosEncryptionThatIsDemandedIsRefused) {
+  const std::string demanded = "host=" + std::string(kWriter) + " user=u sslrootcert=/dev/null gssencmode=require";
+  const Outcome check = pqmint({"check", "--json", demanded});
+  EXPECT_EQ(check.status, 1);
+  expect_contains(check.err, "gssencmode");
+  expect_contains(parse(check.out)["hosts"][0]["error"].asString(), "gssencmode=require, and a token");
+  const Outcome token = pqmint({"token", demanded});
+  EXPECT_EQ(token.status, 1);
+  EXPECT_EQ(token.out, "");
+  expect_contains(token.err, "pqmint: gssencmode=require, and a token");
+}
+
 TEST_F(Command, CheckTellsPeopleTheSame) {
   const Outcome outcome = pqmint({"check", "host=" + std::string(kWriter) + ",localhost user=u sslrootcert=/dev/null"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
