@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define PQMINT_ABI_VERSION 5u
+#define PQMINT_ABI_VERSION 6u
 
 /* ------------------------------------------------------------------ libpqmint.so -> core.so: mint for a connection */
 
@@ -46,6 +46,7 @@ struct pqmint_request {
   const char* dbname;
   const char* sslmode;
   const char* sslrootcert;
+  const char* gssencmode; /* NULL as well where libpq was built without Kerberos */
   const char* options;
   const char* connect_timeout; /* seconds, as written by the user */
   int only_token;              /* no connection follows: `pqmint token`, which leaves TLS to whoever uses the token */

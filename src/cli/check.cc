@@ -8,11 +8,11 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "base/endpoint.h"
 #include "base/instant.h"
+#include "base/libpq_integer.h"
 #include "cli/commands.h"
 #include "cli/report.h"
 #include "preload/connect.h"
@@ -91,7 +91,8 @@ Json::Value describe_host(const Inquiry& inquiry, size_t index) {
   Json::Value out;
   out["host"] = text(host.host);
   out["hostaddr"] = text(host.hostaddr);
-  out["port"] = std::atoi(host.port);
+  int port;
+  out["port"] = libpq_integer(host.port, port) ? Json::Value(port) : Json::Value();
   out["managed"] = grant.managed != 0;
   out["provider"] = text(grant.provider);
   out["kind"] = text(grant.kind);
@@ -116,9 +117,14 @@ Json::Value describe_host(const Inquiry& inquiry, size_t index) {
   }
   out["tls"] = tls_of(inquiry, grant);
   if (grant.note) out["note"] = grant.note;
+  const Text bad_port = inquiry.port_fault(index);
   if (!grant.managed) describe_own_password(inquiry, index, out);
+  if (bad_port) out.removeMember("note");  // of a password that has no use
   // What forbids the connection as a whole forbids it for each of our hosts.
-  out["error"] = text(grant.error ? grant.error : grant.managed ? inquiry.answer().error : nullptr);
+  out["error"] = text(bad_port        ? bad_port.get()
+                      : grant.error   ? grant.error
+                      : grant.managed ? inquiry.answer().error
+                                      : nullptr);
   return out;
 }
 
@@ -126,7 +132,7 @@ Json::Value describe(const Inquiry& inquiry) {
   Json::Value out;
   const char* user = inquiry.answer().user;
   out["user"] = text(user ? user : inquiry.target().option("user"));
-  out["dbname"] = text(inquiry.target().option("dbname"));
+  out["dbname"] = text(inquiry.dbname());
   out["hosts"] = Json::Value(Json::arrayValue);
   for (size_t i = 0; i < inquiry.target().host_count(); ++i) out["hosts"].append(describe_host(inquiry, i));
   return out;
@@ -204,6 +210,10 @@ int check_command(int argc, char** argv) {
   if (inquiry.error()) return complain(inquiry.error());
   Json::Value report = describe(inquiry);
   std::string error = inquiry.answer().error ? inquiry.answer().error : "";
+  // A login tells whether libpq comes to that host.
+  for (size_t i = 0; i < inquiry.target().host_count() && error.empty() && !login; ++i) {
+    if (const Text bad_port = inquiry.port_fault(i)) error = bad_port.get();
+  }
   if (login) {
     report["login"] = try_login(*libpq, conninfo);
     if (error.empty() && !report["login"]["error"].isNull()) error = report["login"]["error"].asString();

@@ -87,12 +87,21 @@ void tell_tls(Page& page, const Json::Value& tls) {
            verifies ? Paint::kPlain : Paint::kNote);
 }
 
+void tell_end(Page& page, const Json::Value& host, const std::string& said_elsewhere) {
+  if (!host["note"].isNull()) page.row("note", words(host["note"]), Paint::kNote);
+  if (!host["error"].isNull()) {
+    const std::string error = words(host["error"]);
+    page.row("error", error == said_elsewhere ? "see below" : error, Paint::kBad);
+  }
+}
+
 void tell_host(Page& page, const Json::Value& host, const std::string& said_elsewhere) {
   const std::string name = words(host["host"].isNull() ? host["hostaddr"] : host["host"]);
-  page.line((name.empty() ? "(local socket)" : name) + " port " + std::to_string(host["port"].asInt()), Paint::kName);
+  const std::string port = words(host["port"]);
+  page.line((name.empty() ? "(local socket)" : name) + (port.empty() ? "" : " port " + port), Paint::kName);
   if (!host["managed"].asBool()) {
     page.row("service", "not ours: libpq connects as if pqmint were not there");
-    if (!host["note"].isNull()) page.row("note", words(host["note"]), Paint::kNote);
+    tell_end(page, host, said_elsewhere);
     return;
   }
   if (!host["provider"].isNull()) page.row("service", words(host["provider"]) + " (" + words(host["kind"]) + ")");
@@ -108,11 +117,7 @@ void tell_host(Page& page, const Json::Value& host, const std::string& said_else
              Paint::kGood);
   }
   tell_tls(page, host["tls"]);
-  if (!host["note"].isNull()) page.row("note", words(host["note"]), Paint::kNote);
-  if (!host["error"].isNull()) {
-    const std::string error = words(host["error"]);
-    page.row("error", error == said_elsewhere ? "see below" : error, Paint::kBad);
-  }
+  tell_end(page, host, said_elsewhere);
 }
 
 void tell_login(Page& page, const Json::Value& login) {

@@ -97,6 +97,7 @@ void plan_tls_for_all(const pqmint_request& request, Answer& answer) {
   TlsWish wish;
   wish.sslmode = view(request.sslmode);
   wish.sslrootcert = view(request.sslrootcert);
+  wish.gssencmode = view(request.gssencmode);
   wish.libpq_version = request.libpq_version;
   std::optional<TlsWish::Authority> authority;
   for (const Grant& grant : answer.owned) {

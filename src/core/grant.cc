@@ -116,12 +116,11 @@ class Granting {
     return fail("a token is never sent over a Unix socket, which has no TLS; name the server with host= or PGHOST");
   }
 
-  // Before anything is fetched for a connection that may not be.
+  // Before anything is fetched for a connection that may not be. Who only takes a token elsewhere sees to TLS there,
+  // and may have sslmode set for something else; but nobody has Kerberos demanded by chance.
   bool refuse_plaintext() {
-    if (request_.only_token || view(request_.sslmode) != "disable") return true;
-    TlsWish wish;
-    wish.sslmode = "disable";
-    return fail(plan_tls(wish).error());
+    const char* why = forbidden(request_.only_token ? "" : view(request_.sslmode), view(request_.gssencmode));
+    return !why || fail(why);
   }
 
   bool find_subject() {

@@ -71,13 +71,21 @@ std::optional<std::string> raised_sslmode(std::string_view sslmode) {
   return kept ? std::nullopt : std::optional<std::string>("verify-full");
 }
 
+const char* forbidden(std::string_view sslmode, std::string_view gssencmode) {
+  if (sslmode == "disable") {
+    return "sslmode=disable, and a token is never sent without TLS; leave sslmode out (pqmint then verifies the "
+           "server), or set sslmode=verify-full";
+  }
+  if (gssencmode == "require") {
+    return "gssencmode=require, and a token is sent inside TLS only, in whose place encryption by Kerberos would come; "
+           "leave gssencmode out";
+  }
+  return nullptr;
+}
+
 Result<TlsPlan> plan_tls(const TlsWish& wish) {
   TlsPlan plan;
-  if (wish.sslmode == "disable") {
-    return Error{
-        "sslmode=disable, and a token is never sent without TLS; leave sslmode out (pqmint then verifies the server), "
-        "or set sslmode=verify-full"};
-  }
+  if (const char* why = forbidden(wish.sslmode, wish.gssencmode)) return Error{why};
   if (wish.sslmode == "require") return plan;
   plan.sslmode = raised_sslmode(wish.sslmode);
   if (!wish.sslrootcert.empty()) return plan;

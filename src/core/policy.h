@@ -24,7 +24,8 @@ struct TlsWish {
   int libpq_version = 0;
   /// Whose certificate authority will be asked for: the private one of RDS, or those that the system trusts.
   enum class Authority { kRds, kPublic } authority = Authority::kPublic;
-  std::string_view region;  // tells the partition, for the download command
+  std::string_view region;      // tells the partition, for the download command
+  std::string_view gssencmode;  // libpq's effective value
 };
 
 /// RDS has a private authority. DSQL has public certificates, and so has RDS Proxy (AWS Certificate Manager). Where a
@@ -34,9 +35,13 @@ TlsWish::Authority authority_of(Service service, HostKind kind);
 /// What takes the place of an sslmode that lets go of TLS; nothing for one that does not.
 std::optional<std::string> raised_sslmode(std::string_view sslmode);
 
-/// `disable` is refused; `allow` and `prefer` become verify-full; the rest is the user's choice. Where verification
-/// needs roots and the user names none: ~/.postgresql/root.crt, else those of the service. An error names where they
-/// were looked for and the one command that brings them.
+/// Why no token may travel as the user wants it, known before anything is fetched: without TLS, or inside of Kerberos'
+/// encryption, which would take its place. Null: it may.
+const char* forbidden(std::string_view sslmode, std::string_view gssencmode);
+
+/// What is forbidden() is refused; `allow` and `prefer` become verify-full; the rest is the user's choice. Where
+/// verification needs roots and the user names none: ~/.postgresql/root.crt, else those of the service. An error names
+/// where they were looked for and the one command that brings them.
 Result<TlsPlan> plan_tls(const TlsWish& wish);
 
 }  // namespace pqmint

@@ -53,10 +53,11 @@ bool is_ours(const char* password) {
   return Minted::knows(password) || connections::has_token(password, nullptr, nullptr, is_its_host, spec);
 }
 
-void set_spec(Claim& claim, const char* spec, bool is_users_own) {
+// A host whose port libpq refuses needs no token: it is never dialled.
+void set_spec(Claim& claim, const Host& host, const char* spec, bool is_users_own) {
   claim.spec = copy_text(spec);
   claim.may_run = is_users_own && !inside_a_server();
-  claim.wanted = claim.spec && !is_off(spec);
+  claim.wanted = claim.spec && !is_off(spec) && !host.has_bad_port();
 }
 
 }  // namespace
@@ -91,7 +92,7 @@ bool Claims::decide(const Libpq& libpq, const Target& target) {
     password_must_go_ = spec == password;
     // A password may come from anywhere but the environment.
     const bool is_users_own = spec == file || same_text(spec, getenv("PGPASSWORD"));
-    for (size_t i = 0; i < count_; ++i) set_spec(claims_[i], spec, is_users_own);
+    for (size_t i = 0; i < count_; ++i) set_spec(claims_[i], target.hosts()[i], spec, is_users_own);
   } else if (!given(password)) {
     decide_by_password_file(libpq, target);
   } else if (is_ours(password)) {
@@ -108,7 +109,7 @@ void Claims::decide_by_password_file(const Libpq& libpq, const Target& target) {
     Text looked_up = i == 0 ? nullptr : target.password_file_entry(libpq, i);
     const char* entry = i == 0 ? target.password() : looked_up.get();
     if (is_token_spec(entry)) {
-      set_spec(claims_[i], entry, true);
+      set_spec(claims_[i], target.hosts()[i], entry, true);
     } else if (given(entry) && !looks_like_a_token(entry)) {
       claims_[i].password = i == 0 ? copy_text(entry) : std::move(looked_up);
     } else {
@@ -124,8 +125,11 @@ void Claims::decide_by_password_file(const Libpq& libpq, const Target& target) {
 }
 
 void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target, const char* token) {
+  bool goes_out = false;
   for (size_t i = 0; i < count_; ++i) {
     const Host& host = target.hosts()[i];
+    if (host.has_bad_port()) continue;
+    goes_out = true;
     Text spec;
     bool is_its_host = Minted::was_made_for(token, host.host, host.port, &spec);
     if (!is_its_host) connections::has_token(token, host.host, host.port, is_its_host, spec);
@@ -138,14 +142,14 @@ void Claims::decide_for_returned_token(const Libpq& libpq, const Target& target,
       if (!claims_[i].wanted) claims_[i].password = target.password_file_entry(libpq, i);
     }
   }
-  strays_ = !any();
+  strays_ = goes_out && !any();
 }
 
 void Claims::take_by_name(const Target& target, size_t host) {
   const Host& named = target.hosts()[host];
   // Inside a server only a spec counts: who connects there by name never asked for the server's identity.
-  claims_[host].wanted =
-      !named.is_socket() && given(named.host) && classify(named.host).service != Service::kNone && !inside_a_server();
+  claims_[host].wanted = !named.is_socket() && !named.has_bad_port() && given(named.host) &&
+                         classify(named.host).service != Service::kNone && !inside_a_server();
 }
 
 void Claims::insist(const Target& target) {

@@ -11,13 +11,12 @@
 #include <utility>
 
 #include "base/log.h"
-#include "preload/claim.h"
 #include "preload/connection.h"
 #include "preload/core_module.h"
 #include "preload/message.h"
+#include "preload/prepare.h"
 #include "preload/server.h"
 #include "preload/slot.h"
-#include "preload/target.h"
 
 namespace pqmint {
 namespace {
@@ -135,12 +134,9 @@ PGconn* open(Connection& connection, const pqmint_answer* answer, bool blocking,
   const Target& target = connection.target;
   if (answer->user) connection.user = copy_text(answer->user);
   const char* user = connection.user ? connection.user.get() : target.option("user");
-  // libpq's default for the database is the user's name, and follows it.
-  const char* dbname = target.option("dbname");
-  const bool follows = connection.user && same_text(dbname, target.option("user"));
   const Setting overrides[] = {
       {"user", user},
-      {"dbname", follows ? nullptr : dbname},
+      {"dbname", connection.dbname()},
       {"host", hosts.get()},
       {"hostaddr", any_address(connection) ? addresses.get() : nullptr},
       {"port", ports.get()},
@@ -197,14 +193,16 @@ PGconn* connect_with_tokens(Connection* connection, bool blocking) {
   }
 }
 
-// `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it.
-PGconn* connect_without_spec(const Libpq& libpq, const Target& target, const Claims& claims, const Call& call) {
+// `pqmint:off` in place of a password: everything else as it stands, and what libpq finds without it. The spec itself
+// is never sent, but remembered: who reconnects with what PQconninfo says keeps it.
+PGconn* connect_without_spec(Connection* connection, bool blocking) {
   const Setting overrides[] = {{"password", ""}, {"passfile", kNoPasswordFile}};
-  Text conninfo = conninfo_of(target.options(), overrides, claims.password_file_must_go() ? 2 : 1);
-  if (!conninfo) return call_plain(libpq, call);
-  PGconn* conn = call_with(libpq, conninfo.get(), call.blocking);
-  connections::remove(conn);
-  return conn;
+  const size_t count = connection->claims.password_file_must_go() ? 2 : 1;
+  Text conninfo = conninfo_of(connection->target.options(), overrides, count);
+  connection->conn = conninfo ? call_with(*connection->libpq, conninfo.get(), blocking) : nullptr;
+  if (connection->conn == nullptr) return Connection::destroy(connection), nullptr;
+  connections::add(connection);
+  return connection->conn;
 }
 
 }  // namespace
@@ -228,32 +226,28 @@ PGconn* connect(const Libpq& libpq, const Call& call) {
   if (!call.can_be_asked() || is_switched_off()) return call_plain(libpq, call);
 
   Target target;
-  if (!target.resolve(libpq, call) || target.has_bad_port()) return call_plain(libpq, call);
-
   Claims claims;
-  if (!claims.decide(libpq, target)) return call_plain(libpq, call);
-  const bool minting = claims.any() || claims.strays();
-  if (!minting && !claims.password_must_go() && !claims.password_file_must_go()) {
-    LogLine(LogLevel::kDebug, "left-alone")
-        .with("host", target.option("host"))
-        .with("hostaddr", target.option("hostaddr"));
-    return call_plain(libpq, call);
+  switch (prepare(libpq, call, Errand::kConnect, target, claims)) {
+    case Outlook::kStopped:
+      return target.refusal() ? call_plain(libpq, call) : nullptr;
+    case Outlook::kLeftAlone:
+      LogLine(LogLevel::kDebug, "left-alone")
+          .with("host", target.option("host"))
+          .with("hostaddr", target.option("hostaddr"));
+      return call_plain(libpq, call);
+    case Outlook::kOurs:
+      break;
   }
-
-  if (!target.complete(libpq, call)) return call_plain(libpq, call);
-  if (!minting) return connect_without_spec(libpq, target, claims, call);
-
-  const bool strays = claims.strays();
-  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, call);
   Connection* connection = Connection::make(libpq, std::move(target), std::move(claims));
   if (connection == nullptr) return nullptr;
   const LogScope scope(connection->number);
-  connection->user_is_given = user_is_given;
-  if (strays) {
+  if (connection->claims.strays()) {
     return fail(connection,
                 "the password is a token that was made for another host, and is not sent to this one; "
                 "leave the password out, or ask for a token by name with password=pqmint:");
   }
+
+  if (!connection->claims.any()) return connect_without_spec(connection, call.blocking);
 
   if (inside_a_server() && !may_mint_inside_a_server()) {
     return fail(connection,

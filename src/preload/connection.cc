@@ -100,6 +100,10 @@ void Connection::forget_routes() {
   route_count = 0;
 }
 
+const char* Connection::dbname() const {
+  return user && !target.dbname_is_given() ? user.get() : target.option("dbname");
+}
+
 bool Connection::plan_routes(const pqmint_answer* answer) {
   const auto addresses_of = [&](size_t host) {
     const char* dialled = answer->grants[host].hostaddrs;
@@ -158,10 +162,12 @@ const pqmint_answer* Connection::mint() const {
   request.connection = number;
   request.libpq_version = libpq->lib_version();
   request.user = user ? user.get() : target.option("user");
-  request.user_is_given = user_is_given || user;
+  // A token that a person logs in for is the same for every user of the database.
+  request.user_is_given = target.user_is_given() || user || at_terminal;
   request.dbname = target.option("dbname");
   request.sslmode = target.option("sslmode");
   request.sslrootcert = target.option("sslrootcert");
+  request.gssencmode = target.option("gssencmode");
   request.options = target.option("options");
   request.connect_timeout = target.option("connect_timeout");
   request.only_token = only_token;

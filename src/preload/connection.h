@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
-// What pqmint knows of a live PGconn that it minted for: enough to mint again, and to show the user his own settings.
+// What pqmint knows of a live PGconn that it minted for, or took a spec away from: enough to mint again, and to show
+// the user his own settings.
 #pragma once
 
 #include <stdint.h>
@@ -40,16 +41,18 @@ struct Connection {
   PGconn* conn = nullptr;
   Array<Route> routes = nullptr;
   size_t route_count = 0;
-  bool user_is_given = true;
   bool only_token = false;   // `pqmint token`
   bool at_terminal = false;  // `pqmint token --device-code`
   Text user = nullptr;       // the one that the token leads to, once that is known; null: the target's own
   bool stillborn = false;    // a PGconn that only carries an error of ours: it cannot be reset
-  const pqmint_core_module* core = nullptr;
-  const pqmint_answer* pending = nullptr;  // tokens of a PQconnectStart or PQresetStart that is under way
+  const pqmint_core_module* core = nullptr;  // null: no token was wanted, a `pqmint:off` only kept from being sent
+  const pqmint_answer* pending = nullptr;    // tokens of a PQconnectStart or PQresetStart that is under way
 
   static Connection* make(const Libpq& libpq, Target&& target, Claims&& claims);
   static void destroy(Connection* connection);
+
+  /// The database to ask for: libpq's default is the user's name, and follows it.
+  const char* dbname() const;
 
   /// The host list for libpq, from the grants of `answer`, in place of an earlier one. False when memory is out.
   bool plan_routes(const pqmint_answer* answer);

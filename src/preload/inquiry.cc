@@ -12,6 +12,7 @@
 #include "base/libpq_integer.h"
 #include "base/log.h"
 #include "preload/core_module.h"
+#include "preload/prepare.h"
 
 namespace pqmint {
 const Libpq* some_libpq(Text& why) {
@@ -45,7 +46,9 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
   const Inside inside(libpq);
   const ConninfoCall asked(conninfo);
   Target target;
-  if (!target.resolve(libpq, asked.call)) {
+  Claims claims;
+  const Errand errand = purpose == Purpose::kConnection ? Errand::kCheck : Errand::kToken;
+  if (prepare(libpq, asked.call, errand, target, claims) == Outlook::kStopped) {
     error_ = joined(target.refusal() ? target.refusal() : "out of memory");
     char* text = error_.get();
     for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n';) text[--end] = '\0';
@@ -57,21 +60,12 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
     error_ = joined("invalid integer value \"", timeout, "\" for connection option \"connect_timeout\"");
     return;
   }
-  Claims claims;
-  if (!claims.decide(libpq, target)) {
-    error_ = joined("out of memory");
-    return;
-  }
-  if (purpose != Purpose::kConnection) claims.insist(target);
-  const bool user_is_given = !claims.may_be_entra(target) || target.user_is_given(libpq, asked.call);
   connection_ = Connection::make(libpq, std::move(target), std::move(claims));
   if (!connection_) {
     error_ = joined("out of memory");
     return;
   }
   const LogScope scope(connection_->number);
-  // A token is the same for every user of the database.
-  connection_->user_is_given = user_is_given || purpose == Purpose::kDeviceCode;
   connection_->only_token = purpose != Purpose::kConnection;
   connection_->at_terminal = purpose == Purpose::kDeviceCode;
   ModuleFault fault;
@@ -81,7 +75,11 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
     return;
   }
   answer_ = connection_->mint();
-  if (!answer_) error_ = joined("out of memory");
+  if (!answer_) {
+    error_ = joined("out of memory");
+  } else if (answer_->user) {
+    connection_->user = copy_text(answer_->user);
+  }
 }
 
 Inquiry::~Inquiry() {
@@ -95,7 +93,18 @@ size_t Inquiry::first_managed() const {
   return i;
 }
 
+Text Inquiry::port_fault(size_t host) const {
+  const Host& asked = target().hosts()[host];
+  if (int number; !libpq_integer(asked.port, number)) {
+    return joined("invalid integer value \"", asked.port, "\" for connection option \"port\"");
+  }
+  return asked.has_bad_port() ? joined("invalid port number: \"", asked.port, "\"") : nullptr;
+}
+
 Text Inquiry::no_host_is_ours() const {
+  for (size_t i = 0; i < target().host_count(); ++i) {
+    if (Text fault = port_fault(i)) return fault;
+  }
   const char* host = target().hosts()[0].host;
   if (!given(host)) return joined("no host is named; say host=NAME, or set PGHOST or PGSERVICE");
   return joined("host \"", host,

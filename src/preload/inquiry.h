@@ -40,8 +40,14 @@ class Inquiry {
   const Claims& claims() const { return connection_->claims; }
   const pqmint_answer& answer() const { return *answer_; }
 
+  /// The database that a connection would ask for.
+  const char* dbname() const { return connection_->dbname(); }
+
   /// The first host that is ours, or the count of hosts.
   size_t first_managed() const;
+
+  /// What libpq will say of a port that is none, when it comes to that host. Null if nothing is wrong with it.
+  Text port_fault(size_t host) const;
 
   /// Why no host is: a sentence without a prefix. Null when memory is out.
   Text no_host_is_ours() const;

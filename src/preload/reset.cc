@@ -172,10 +172,11 @@ bool reset_over_hosts(const Connection& known, PGconn* conn) {
   return room;
 }
 
-// Something of ours to refill: a PGconn that was opened with tokens. Others go to the real function.
+// Something of ours to refill: a PGconn that was opened with tokens, which came from core. Others go to the real
+// function.
 Connection* refillable(PGconn* conn) {
   Connection* known = connections::find(conn);
-  return known && !known->stillborn ? known : nullptr;
+  return known && known->core && !known->stillborn ? known : nullptr;
 }
 
 // Never had options that libpq accepts, and never will: the real function would only take its error text away.

@@ -27,8 +27,9 @@ constexpr const char* kCheckedLater[] = {"load_balance_hosts", "min_protocol_ver
 // Read as a number only when libpq comes to the first host, after every other check and before its name is looked up.
 constexpr const char* kCheckedLast = "port";
 
-// 97 commas make 98 ports, which match no host list that anybody writes: libpq says so before it looks for a password
-// file, so what that file's name is can be learned without reading it.
+// 97 commas make 98 ports, which match no host list that anybody writes: libpq says so before it fills in a user and a
+// database that nobody named, and before it looks for a password file. So what was named can be told from what was not,
+// and the file's name be learned without reading it.
 constexpr const char* kTooManyPorts =
     ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,";
 
@@ -48,7 +49,8 @@ class Probe {
   bool stopped_by_us() const { return conn_ && strstr(libpq_.error_message(conn_), kBadValue) != nullptr; }
   PQconninfoOption* options() const { return conn_ ? libpq_.conninfo(conn_) : nullptr; }
   const char* password() const { return libpq_.pass(conn_); }
-  const char* message() const { return libpq_.error_message(conn_); }
+  /// Null when memory is out.
+  const char* message() const { return conn_ ? libpq_.error_message(conn_) : nullptr; }
 
  private:
   const Libpq& libpq_;
@@ -140,6 +142,11 @@ bool Host::is_socket() const {
   return !given(host) || *host == '/' || *host == '@';
 }
 
+bool Host::has_bad_port() const {
+  int number;
+  return !libpq_integer(port, number) || number < 1 || number > 65535;
+}
+
 Target::Target(Target&& other) noexcept
     : libpq_(other.libpq_),
       options_(std::exchange(other.options_, nullptr)),
@@ -150,7 +157,9 @@ Target::Target(Target&& other) noexcept
       port_list_(std::move(other.port_list_)),
       hosts_(std::move(other.hosts_)),
       host_count_(std::exchange(other.host_count_, 0)),
-      password_file_is_open_to_others_(other.password_file_is_open_to_others_) {}
+      password_file_is_open_to_others_(other.password_file_is_open_to_others_),
+      user_is_given_(other.user_is_given_),
+      dbname_is_given_(other.dbname_is_given_) {}
 
 Target::~Target() {
   if (password_) explicit_bzero(password_.get(), strlen(password_.get()));
@@ -196,14 +205,18 @@ bool Target::complete_with_defaults(const Call& call) {
   return true;
 }
 
-bool Target::complete(const Libpq& libpq, const Call& call) {
+bool Target::complete(const Libpq& libpq, const Call& call, bool may_warn) {
   if (complete_with_defaults(call)) return true;
-  Parameters asking = call.parameters(1);
+  Parameters asking = call.parameters(2);
   if (!asking.ready()) return false;
   asking.add(kCheckedLast, kBadValue);
   // It may look at a password file that is open to others: libpq's warning then stands once, as it should.
+  if (password_file_is_open_to_others_ && !may_warn) asking.add("passfile", kNoPasswordFile);
   Probe probe(libpq, asking);
-  if (!probe.stopped_by_us()) return false;
+  if (!probe.stopped_by_us()) {
+    refusal_ = copy_text(probe.message());
+    return false;
+  }
   PQconninfoOption* options = probe.options();
   if (options == nullptr) return false;
   // Each probe has what the other one spoiled.
@@ -219,31 +232,27 @@ const char* Target::option(const char* keyword) const {
   return value_of(options_, keyword);
 }
 
-bool Target::user_is_given(const Libpq& libpq, const Call& call) const {
-  if (getenv("PGUSER") != nullptr) return true;
-  Parameters asking = call.parameters(2, kBadValue);
-  if (!asking.ready()) return true;
-  asking.add(kCheckedLate, kBadValue);
-  asking.add("passfile", kNoPasswordFile);
+void Target::look_for_names(const Libpq& libpq, const Call& call) {
+  Parameters asking = call.parameters(1, kBadValue);
+  if (!asking.ready()) return;
+  asking.add("port", kTooManyPorts);
   Probe probe(libpq, asking);
   PQconninfoOption* options = probe.options();
+  if (options == nullptr) return;
   const char* in_call = value_of(options, "user");
-  const bool named = in_call == nullptr || strcmp(in_call, kBadValue) != 0;
-  if (options) libpq.conninfo_free(options);
-  if (named) return true;
+  user_is_given_ = given(in_call) && (strcmp(in_call, kBadValue) != 0 || user_is_given_outside_of_call());
+  dbname_is_given_ = given(value_of(options, "dbname"));
+  libpq.conninfo_free(options);
+}
+
+bool Target::user_is_given_outside_of_call() const {
+  const char* user = option("user");
+  if (same_text(getenv("PGUSER"), user)) return true;
   passwd entry;
   passwd* found = nullptr;
   char buffer[4096];
   const bool known = getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found;
-  return !known || !same_text(found->pw_name, option("user"));
-}
-
-bool Target::has_bad_port() const {
-  for (size_t i = 0; i < host_count_; ++i) {
-    int port;
-    if (!libpq_integer(hosts_[i].port, port) || port < 1 || port > 65535) return true;
-  }
-  return false;
+  return !known || !same_text(found->pw_name, user);
 }
 
 void Target::split_hosts() {

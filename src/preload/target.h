@@ -22,6 +22,9 @@ struct Host {
 
   /// A local socket: no host at all, a path, or an abstract name. No TLS there, so never a token.
   bool is_socket() const;
+
+  /// Whether libpq will refuse its port. It says so only when it comes to that host, and may go on to the next one.
+  bool has_bad_port() const;
 };
 
 /// libpq's effective settings for one call, after service file, environment and defaults. Owns what it shows.
@@ -36,7 +39,7 @@ class Target {
   /// out.
   bool resolve(const Libpq& libpq, const Call& call);
 
-  /// libpq's own message when it was libpq that refused the call in resolve(); null otherwise.
+  /// libpq's own message when it was libpq that refused the call in resolve() or complete(); null otherwise.
   const char* refusal() const { return refusal_.get(); }
 
   /// The value libpq would use, or null. "password" is what was given, not what a password file holds.
@@ -44,10 +47,6 @@ class Target {
 
   const Host* hosts() const { return hosts_.get(); }
   size_t host_count() const { return host_count_; }
-
-  /// Whether libpq will refuse a port. It says so only when it comes to that host, after the point where the probe
-  /// stops.
-  bool has_bad_port() const;
 
   /// The password that libpq found for the first host: given, or out of the password file. Null if none.
   const char* password() const { return password_.get(); }
@@ -57,18 +56,26 @@ class Target {
 
   /// The probe hides the user's target_session_attrs behind its bad value, and what libpq checks after it. This brings
   /// the value back and lets libpq check the rest: by a second probe, which spoils the port, unless all of it stands at
-  /// libpq's defaults. Only connections that are ours need it. False: as for resolve().
-  bool complete(const Libpq& libpq, const Call& call);
+  /// libpq's defaults. That probe `may_warn` of a password file, as libpq does. False: as for resolve().
+  bool complete(const Libpq& libpq, const Call& call, bool may_warn);
+
+  /// Finds out who named the user and the database, for the two below. Asks libpq again.
+  void look_for_names(const Libpq& libpq, const Call& call);
 
   /// Whether anybody named the user: the call, PGUSER or the service file. Otherwise it is the name that the operating
-  /// system has for this process. (A service file that names just that one counts as silent.) Asks libpq again.
-  bool user_is_given(const Libpq& libpq, const Call& call) const;
+  /// system has for this process. (A service file that names just that one counts as silent.) An empty name is none, as
+  /// for libpq. True before look_for_names().
+  bool user_is_given() const { return user_is_given_; }
+
+  /// Whether anybody named the database. Otherwise it has the user's name. True before look_for_names().
+  bool dbname_is_given() const { return dbname_is_given_; }
 
   const PQconninfoOption* options() const { return options_; }
 
  private:
   void split_hosts();
   bool complete_with_defaults(const Call& call);
+  bool user_is_given_outside_of_call() const;
 
   const Libpq* libpq_ = nullptr;
   PQconninfoOption* options_ = nullptr;
@@ -78,6 +85,8 @@ class Target {
   Array<Host> hosts_;
   size_t host_count_ = 0;
   bool password_file_is_open_to_others_ = false;
+  bool user_is_given_ = true;
+  bool dbname_is_given_ = true;
 };
 
 /// libpq takes a password file that does not exist for none, without a word.

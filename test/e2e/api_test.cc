@@ -87,6 +87,8 @@ TEST_F(Api, TakesTheFirstHostThatIsOurs) {
   const Token token(pqmint_mint(("host=db.internal," + std::string(kReader) + " port=1,2 user=u").c_str()));
   EXPECT_STREQ(pqmint_host(token.get()), kReader);
   EXPECT_STREQ(pqmint_port(token.get()), "2");
+  const Token reached(pqmint_mint(("host=" + std::string(kWriter) + "," + kReader + " port=99999,2 user=u").c_str()));
+  EXPECT_STREQ(pqmint_host(reached.get()), kReader);
 }
 
 TEST_F(Api, AFailureIsASentenceAndNoToken) {
@@ -96,6 +98,10 @@ TEST_F(Api, AFailureIsASentenceAndNoToken) {
                                                         {"nonsense=1", "invalid connection option"},
                                                         {ours + "passfile=pqmint:rsd", "rds"},
                                                         {ours + "sslmode=disable", "never sent without TLS"},
+                                                        {ours + "gssencmode=require", "gssencmode"},
+                                                        {ours + "port=99999", "invalid port number: \"99999\""},
+                                                        {ours + "port=abc", "invalid integer value \"abc\""},
+                                                        {ours + "target_session_attrs=best", "\"best\""},
                                                         {ours + "passfile=pqmint:rds?profile=none", "none"}}) {
     const Token token(pqmint_mint(conninfo.c_str()));
     ASSERT_NE(token, nullptr);

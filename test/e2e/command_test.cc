@@ -266,6 +266,61 @@ TEST_F(Command, ATimeoutThatIsNoNumberIsLibpqsError) {
   }
 }
 
+// What a connection would be refused for, the command refuses, in libpq's words.
+TEST_F(Command, WhatLibpqChecksLateIsToldToo) {
+  const std::string ours = "host=" + std::string(kWriter) + " user=u sslrootcert=/dev/null ";
+  const auto expect_refused = [&](const std::string& conninfo, const std::string& words) {
+    for (const char* word : {"check", "token"}) {
+      const Outcome outcome = pqmint({word, conninfo});
+      EXPECT_EQ(outcome.status, 1) << word << " " << conninfo;
+      EXPECT_EQ(outcome.err, "pqmint: " + words + "\n") << conninfo;
+      EXPECT_EQ(outcome.out.find("X-Amz"), std::string::npos) << conninfo;
+    }
+  };
+  expect_refused(ours + "port=abc", "invalid integer value \"abc\" for connection option \"port\"");
+  expect_refused(ours + "port=99999", "invalid port number: \"99999\"");
+  expect_refused(ours + "target_session_attrs=best", "invalid target_session_attrs value: \"best\"");
+  expect_refused("host=localhost target_session_attrs=best", "invalid target_session_attrs value: \"best\"");
+  const Outcome psql = run({kPsql, ours + "password=x port=99999"}, environment_);
+  expect_contains(psql.err, "invalid port number: \"99999\"");
+  // What libpq only warns of, it says when it connects.
+  write_file(environment_.home() + "/pgpass", "a:b:c:d:e\n", 0644);
+  environment_.set("PGPASSFILE", environment_.home() + "/pgpass");
+  EXPECT_EQ(pqmint({"check", ours}).err, "");
+  EXPECT_EQ(pqmint({"token", ours}).err, "");
+}
+
+TEST_F(Command, ABadPortIsItsHostsError) {
+  const std::string both = "host=" + std::string(kWriter) + "," + kReader + " user=u sslrootcert=/dev/null ";
+  const Outcome outcome = pqmint({"check", "--json", both + "port=abc,6000"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "pqmint: invalid integer value \"abc\" for connection option \"port\"\n");
+  const Json::Value hosts = parse(outcome.out)["hosts"];
+  EXPECT_TRUE(hosts[0]["port"].isNull());
+  EXPECT_TRUE(hosts[0]["managed"].asBool());
+  expect_contains(hosts[0]["error"].asString(), "\"abc\"");
+  EXPECT_TRUE(hosts[0]["note"].isNull());
+  EXPECT_TRUE(hosts[1]["error"].isNull());
+  EXPECT_FALSE(hosts[1]["token"].isNull());
+  const std::string page = pqmint({"check", both + "port=6000,99999"}).out;
+  expect_contains(page, std::string(kReader) + " port 99999\n  service      rds (cluster-reader)\n");
+  expect_contains(page, "\n  error        see below\n");
+  expect_contains(pqmint({"check", "host=localhost user=u port=abc"}).out, "localhost\n  service      not ours");
+  EXPECT_EQ(pqmint({"token", both + "port=99999,6000"}).out.rfind(std::string(kReader) + ":6000/", 0), 0u);
+}
+
+TEST_F(Command, KerberosEncryptionThatIsDemandedIsRefused) {
+  const std::string demanded = "host=" + std::string(kWriter) + " user=u sslrootcert=/dev/null gssencmode=require";
+  const Outcome check = pqmint({"check", "--json", demanded});
+  EXPECT_EQ(check.status, 1);
+  expect_contains(check.err, "gssencmode");
+  expect_contains(parse(check.out)["hosts"][0]["error"].asString(), "gssencmode=require, and a token");
+  const Outcome token = pqmint({"token", demanded});
+  EXPECT_EQ(token.status, 1);
+  EXPECT_EQ(token.out, "");
+  expect_contains(token.err, "pqmint: gssencmode=require, and a token");
+}
+
 TEST_F(Command, CheckTellsPeopleTheSame) {
   const Outcome outcome = pqmint({"check", "host=" + std::string(kWriter) + ",localhost user=u sslrootcert=/dev/null"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;

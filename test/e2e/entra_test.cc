@@ -3,6 +3,8 @@
 // over HTTPS with the test's own authority.
 #include <gtest/gtest.h>
 #include <json/json.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <sstream>
 
@@ -96,6 +98,58 @@ TEST_F(Entra, TheDatabaseFollowsTheUser) {
                           "/?hostaddr=127.0.0.1&sslrootcert=" + server_.ca();
   // libpq's default for the database is the user's name, and there is no such database.
   expect_contains(Client(environment_).say({"connectdb", url}), "database \"entra_user@example.com\" does not exist");
+}
+
+// As in a container whose user and database are both called "app".
+TEST_F(Entra, ADatabaseThatIsNamedStaysWhateverItsName) {
+  const std::string name = getpwuid(geteuid())->pw_name;
+  const std::string missing = "database \"" + name + "\" does not exist";
+  const std::string nameless = "host=" + std::string(kAzure) + " hostaddr=127.0.0.1 sslrootcert=" + server_.ca() +
+                               " port=" + std::to_string(server_.port()) + " ";
+  Client client(environment_);
+  const auto database = [&](const std::string& conninfo) { return client.say({"connectdb", nameless + conninfo}); };
+  expect_contains(database("dbname=" + name), missing);
+  expect_contains(database("user='' dbname=" + name), missing);
+  expect_contains(database("user='' dbname=''"), "database \"entra_user@example.com\" does not exist");
+  write_file(environment_.home() + "/services", "[named]\ndbname=" + name + "\n");
+  client.say({"setenv", "PGSERVICEFILE", environment_.home() + "/services"});
+  expect_contains(database("service=named"), missing);
+  client.say({"setenv", "PGDATABASE", name});
+  expect_contains(database(""), missing);
+  client.say({"setenv", "PGDATABASE", ""});
+  expect_contains(database(""), "database \"entra_user@example.com\" does not exist");
+  const Outcome asked = run({stage() + "/bin/pqmint", "check", "--json", nameless + "dbname=" + name}, environment_);
+  expect_contains(asked.out, "\"dbname\" : \"" + name + "\"");
+  const Outcome silent = run({stage() + "/bin/pqmint", "check", "--json", nameless}, environment_);
+  expect_contains(silent.out, "\"dbname\" : \"entra_user@example.com\"");
+}
+
+// libpq takes an empty name for none, wherever it stands.
+TEST_F(Entra, AnEmptyUserIsNone) {
+  write_file(environment_.home() + "/services", "[empty]\nuser=\n");
+  environment_.set("PGSERVICEFILE", environment_.home() + "/services");
+  Client client(environment_);
+  const auto user = [&](const std::string& more) {
+    const std::string said = client.say({"connectdb", conninfo(more)});
+    return said == "OK" ? client.say({"query", "select current_user"}) : said;
+  };
+  for (const char* more : {"user=''", "service=empty"}) EXPECT_EQ(user(more), "entra_user@example.com") << more;
+  client.say({"setenv", "PGUSER", ""});
+  for (const char* more : {"", "user=''", "service=empty"}) EXPECT_EQ(user(more), "entra_user@example.com") << more;
+  EXPECT_EQ(user("user=entra_user@example.com"), "entra_user@example.com");
+  // What stands in the conninfo or the service file hides what the environment says.
+  client.say({"setenv", "PGUSER", "somebody"});
+  for (const char* more : {"user=''", "service=empty"}) EXPECT_EQ(user(more), "entra_user@example.com") << more;
+  expect_contains(user(""), "for user \"somebody\"");
+}
+
+// Who names the user that the operating system knows means that one.
+TEST_F(Entra, TheOperatingSystemsUserMayBeNamed) {
+  const std::string name = getpwuid(geteuid())->pw_name;
+  Client client(environment_);
+  expect_contains(client.say({"connectdb", conninfo("user=" + name)}), "for user \"" + name + "\"");
+  client.say({"setenv", "PGUSER", name});
+  expect_contains(client.say({"connectdb", conninfo()}), "for user \"" + name + "\"");
 }
 
 TEST_F(Entra, AServiceFileMayNameTheUser) {

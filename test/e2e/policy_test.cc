@@ -89,6 +89,29 @@ TEST_F(Policy, OffMeansOff) {
   expect_contains(client.say({"connectdb", good_}), "no password supplied");
 }
 
+// psql's \c, and a program that resets.
+TEST_F(Policy, OffIsKeptByWhoReconnects) {
+  Client client(environment_);
+  const auto expect_off = [&](const std::string& keyword, const std::string& shown) {
+    for (const char* word : {"reconnect", "reset", "resetStart", "reconnect"}) {
+      expect_contains(client.say({word}), "no password supplied");
+      EXPECT_EQ(client.say({"conninfo", keyword}), shown);
+    }
+  };
+  for (const char* word : {"connectdb", "connectStart"}) {
+    expect_contains(client.say({word, good_ + "password=pqmint:off"}), "no password supplied");
+    expect_off("password", "pqmint:off");
+  }
+  const std::string file = pgpass("*:*:*:*:pqmint\\:off\n");
+  client.say({"setenv", "PGPASSFILE", file});
+  expect_contains(client.say({"connectdb", good_}), "no password supplied");
+  expect_off("passfile", file);
+  client.say({"setenv", "PGPASSFILE", pgpass("*:*:*:plain:plainpw\n")});
+  EXPECT_EQ(client.say({"connectdb", server_.conninfo(kWriter, "plain", "password=pqmint:off")}), "OK");
+  EXPECT_EQ(client.say({"conninfo", "sslmode"}), "prefer");
+  for (const char* word : {"reset", "resetStart", "reconnect"}) EXPECT_EQ(client.say({word}), "OK");
+}
+
 TEST_F(Policy, ATokenFromOutsideCountsAsNoPassword) {
   server_.clock("+0");
   Client client(environment_);
@@ -143,6 +166,27 @@ TEST_F(Policy, DisableIsRefusedBeforeAnySocket) {
   EXPECT_EQ(said.rfind("BAD pqmint: ", 0), 0u) << said;
   expect_contains(said, "sslmode=disable");
   EXPECT_EQ(fake.log(), "");
+}
+
+// A demand that no connection with a token can meet: Kerberos would take the place of TLS.
+TEST_F(Policy, KerberosEncryptionThatIsDemandedIsRefusedBeforeAnySocket) {
+  FakePostgres fake("accept", true);
+  Client client(environment_), bare{Environment()};
+  const std::string there = "host=" + std::string(kWriter) +
+                            " hostaddr=127.0.0.1 user=iam_user sslrootcert=" + server_.ca() +
+                            " port=" + std::to_string(fake.port());
+  const std::string demanded = there + " gssencmode=require";
+  const std::string without = bare.say({"connectdb", demanded});
+  EXPECT_EQ(without.rfind("BAD ", 0), 0u) << without;
+  if (without.find("not compiled in") != std::string::npos) GTEST_SKIP() << "this libpq has no Kerberos";
+  const std::string before = fake.log();
+  for (const std::string& conninfo : {demanded, demanded + " passfile=pqmint:rds", demanded + " sslmode=require"}) {
+    expect_contains(client.say({"connectdb", conninfo}), "BAD pqmint: gssencmode=require, and a token");
+  }
+  client.say({"setenv", "PGGSSENCMODE", "require"});
+  expect_contains(client.say({"connectdb", there}), "BAD pqmint: gssencmode=require, and a token");
+  EXPECT_EQ(fake.log(), before);
+  EXPECT_EQ(client.say({"connectdb", there + " gssencmode=prefer"}), "OK");
 }
 
 TEST_F(Policy, ARejectedLoginIsNotTriedAgainInClear) {

@@ -101,6 +101,50 @@ TEST_F(Resolution, WhatLibpqRejectsItRejectsInItsOwnWords) {
   }
 }
 
+// libpq looks at a port no earlier than when it comes to that host: one that is no number ends the connect, one that is
+// out of range only that host.
+TEST_F(Resolution, ABadPortMattersToItsHostAlone) {
+  Client with(environment_), without{Environment()};
+  const std::string both = "host=" + std::string(kWriter) + "," + kReader +
+                           " hostaddr=127.0.0.1,127.0.0.1 user=iam_user dbname=app sslrootcert=" + server_.ca();
+  for (const std::string& ports : {port_ + ",99999", port_ + ",abc", "99999," + port_, "0," + port_}) {
+    for (const char* more : {"", " password=pqmint:"}) {
+      expect_login(with, {"connectdb", both + more + " port=" + ports});
+      EXPECT_EQ(with.say({"conninfo", "port"}), ports);
+      EXPECT_EQ(with.say({"reset"}), "OK");
+    }
+  }
+  for (const std::string& ports : {"abc," + port_, std::string("99999,abc"), std::string("0"), std::string("abc")}) {
+    for (const char* more : {"", " password=pqmint:", " passfile=pqmint:"}) {
+      const std::string conninfo = both + more + " port=" + ports;
+      EXPECT_EQ(with.say({"connectdb", conninfo}), without.say({"connectdb", conninfo})) << conninfo;
+    }
+  }
+}
+
+TEST_F(Resolution, ABadPortSendsNoSpecAndNoStrayToken) {
+  const FakePostgres fake("accept", true);
+  const std::string there = " hostaddr=127.0.0.1,127.0.0.1 user=iam_user dbname=app sslrootcert=" + server_.ca();
+  const std::string port = std::to_string(fake.port());
+  Client client(environment_);
+  EXPECT_EQ(client.say({"connectdb", "host=" + std::string(kWriter) + "," + kReader + there + " port=" + port +
+                                         ",99999 password=pqmint:"}),
+            "OK");
+  const std::string log = fake.log();
+  const size_t at = log.find("password tls=1 len=");
+  ASSERT_NE(at, std::string::npos) << log;
+  EXPECT_GT(std::stoul(log.substr(at + 19)), 100u) << log;
+  EXPECT_EQ(log.find("password", at + 1), std::string::npos) << log;
+  // The host that the token was made for is out of reach, and the other one is a stranger.
+  const std::string token = client.say({"pass"});
+  const std::string said =
+      client.say({"connectdbParams", "dbname",
+                  "host=" + std::string(kWriter) + ",localhost" + there + " sslmode=require port=99999," + port,
+                  "password", token});
+  EXPECT_NE(said.find("made for another host"), std::string::npos) << said;
+  EXPECT_EQ(fake.log().find("conn 2 "), std::string::npos) << fake.log();
+}
+
 TEST_F(Resolution, AServiceFileThatIsBrokenIsRejectedInLibpqsWords) {
   const std::string file = environment_.home() + "/services", host = "host=" + std::string(kWriter) + "\n";
   Client with(environment_), without{Environment()};

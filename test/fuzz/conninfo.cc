@@ -108,9 +108,8 @@ void look_at(const Libpq& libpq, const Call& call) {
   PROMISE(claims.decide(libpq, target), "memory");
   promise_claims(target, claims);
   static_cast<void>(claims.may_be_entra(target));
-  if (target.has_bad_port()) return;
-  static_cast<void>(target.user_is_given(libpq, call));
-  if (target.complete(libpq, call)) promise_hosts(target);
+  target.look_for_names(libpq, call);
+  if (target.complete(libpq, call, true)) promise_hosts(target);
 }
 
 }  // namespace

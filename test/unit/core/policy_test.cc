@@ -27,7 +27,7 @@ class Floor : public ::testing::Test {
     std::ofstream(home_ + "/.postgresql/" + name) << "a certificate";
   }
 
-  TlsWish rds(std::string_view sslmode) { return {sslmode, "", 150000, TlsWish::Authority::kRds, "eu-west-1"}; }
+  TlsWish rds(std::string_view sslmode) { return {sslmode, "", 150000, TlsWish::Authority::kRds, "eu-west-1", ""}; }
 
   std::string home_;
 };
@@ -36,6 +36,21 @@ TEST_F(Floor, DisableIsRefused) {
   const auto plan = plan_tls(rds("disable"));
   ASSERT_FALSE(plan);
   EXPECT_NE(plan.error().text.find("sslmode"), std::string::npos);
+}
+
+TEST_F(Floor, KerberosIsRefusedWhereItIsDemanded) {
+  put("root.crt");
+  for (const char* sslmode : {"prefer", "require", "verify-full"}) {
+    TlsWish wish = rds(sslmode);
+    for (const char* harmless : {"", "disable", "prefer"}) {
+      wish.gssencmode = harmless;
+      EXPECT_TRUE(plan_tls(wish)) << sslmode << harmless;
+    }
+    wish.gssencmode = "require";
+    const auto plan = plan_tls(wish);
+    ASSERT_FALSE(plan) << sslmode;
+    EXPECT_NE(plan.error().text.find("gssencmode"), std::string::npos);
+  }
 }
 
 TEST_F(Floor, AllowAndPreferBecomeVerifyFull) {
