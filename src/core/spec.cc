@@ -192,11 +192,15 @@ std::optional<Error> set(TokenSpec& spec, std::string_view key, std::string valu
 }  // namespace
 
 bool is_bare_name(std::string_view text) {
-  constexpr std::string_view kStrange = "/@,?#%\\";
+  // A table, because every connection's name is looked at.
+  static constexpr std::array<bool, 256> kStrange = [] {
+    std::array<bool, 256> table{};
+    for (size_t c = 0; c <= ' '; ++c) table[c] = true;
+    for (const unsigned char c : std::string_view("\x7f/@,?#%\\")) table[c] = true;
+    return table;
+  }();
   const bool has_port = std::ranges::count(text, ':') == 1;  // an IPv6 address has more
-  return !text.empty() && !has_port && std::ranges::none_of(text, [&](unsigned char c) {
-    return c <= ' ' || c == 0x7f || kStrange.find(static_cast<char>(c)) != kStrange.npos;
-  });
+  return !text.empty() && !has_port && std::ranges::none_of(text, [](unsigned char c) { return kStrange[c]; });
 }
 
 Result<TokenSpec> parse_token_spec(std::string_view text) {

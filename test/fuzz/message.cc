@@ -34,6 +34,7 @@ Libpq stand_in() {
   libpq.connection_used_password = [](const PGconn*) { return 1; };
   libpq.host = [](const PGconn*) -> char* { return const_cast<char*>("db.example"); };
   libpq.port = [](const PGconn*) -> char* { return const_cast<char*>("5432"); };
+  libpq.pass = [](const PGconn*) -> char* { return nullptr; };
   libpq.encrypt_password_conn = [](PGconn*, const char*, const char*, const char* algorithm) -> char* {
     g_buffer.set("unrecognized password encryption algorithm \"" + std::string(algorithm) + "\"\n");
     return nullptr;
