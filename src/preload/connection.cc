@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "base/endpoint.h"
 #include "preload/minted.h"
 
 namespace pqmint {
@@ -64,6 +65,23 @@ Connection* unlink(Connection** at) {
     __atomic_sub_fetch(&g_registry.count, 1, __ATOMIC_RELAXED);
   }
   return found;
+}
+
+// Whether behind "NAME:PORT" several servers are as good as one another, so that its name shows one after the other.
+bool is_one_of_many(const char* endpoint) {
+  if (!given(endpoint)) return false;
+  const char* port = strrchr(endpoint, ':');
+  const size_t length = port ? static_cast<size_t>(port - endpoint) : strlen(endpoint);
+  switch (classify({endpoint, length}).kind) {
+    case HostKind::kNone:
+    case HostKind::kClusterWriter:
+    case HostKind::kInstance:
+    case HostKind::kGlobalWriter:
+    case HostKind::kAzure:
+      return false;
+    default:
+      return true;
+  }
 }
 
 }  // namespace
@@ -141,7 +159,7 @@ bool Connection::still_leads_to(const pqmint_answer* answer) const {
   // One address that both have will do: names with many show some of them, in any order.
   for (size_t i = 0; i < target.host_count(); ++i) {
     const char* addresses = answer->grants[i].hostaddrs;
-    if (!given(addresses)) continue;
+    if (!given(addresses) || is_one_of_many(answer->grants[i].endpoint)) continue;
     bool leads = false;
     for (size_t route = 0; route < route_count; ++route) {
       leads |= routes[route].grant == i && is_listed(routes[route].hostaddr.get(), addresses);

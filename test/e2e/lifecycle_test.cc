@@ -232,6 +232,15 @@ TEST_F(TwoAddresses, AResetDoesNotGoWhereTheNameNoLongerLeads) {
   }
 }
 
+TEST_F(TwoAddresses, ReadersMayMoveAsTheyLike) {
+  std::string conninfo = ways()[1];
+  conninfo.replace(conninfo.find(kWriter), std::string(kWriter).size(), kReader);
+  Client client(environment_);
+  ASSERT_EQ(client.say({"connectdb", conninfo}), "OK");
+  client.say({"setenv", "PQMINT_TEST_ADDRESSES", "127.0.0.3"});
+  EXPECT_EQ(client.say({"reset"}), "OK") << "as good a reader as any";
+}
+
 TEST_F(TwoAddresses, AResetThatCannotMintSaysAllThatAConnectSays) {
   std::string name;
   for (int i = 0; i < 40; ++i) name += "\u00e9";
