@@ -47,9 +47,12 @@ std::string_view strip(std::string_view text) {
       "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81", "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84",
       "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87", "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A",
       "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  // Nearly every text ends in plain characters at both sides.
+  const auto is_plain = [](char c) { return c > ' ' && c < '\x7f'; };
   for (size_t before = text.size() + 1; text.size() < before;) {
     before = text.size();
     text = trim(text);
+    if (text.empty() || (is_plain(text.front()) && is_plain(text.back()))) return text;
     for (const std::string_view space : kSpaces) {
       if (text.starts_with(space)) text.remove_prefix(space.size());
       if (text.ends_with(space)) text.remove_suffix(space.size());

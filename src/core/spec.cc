@@ -196,7 +196,7 @@ bool is_bare_name(std::string_view text) {
   static constexpr std::array<bool, 256> kStrange = [] {
     std::array<bool, 256> table{};
     for (size_t c = 0; c <= ' '; ++c) table[c] = true;
-    for (const unsigned char c : std::string_view("\x7f/@,?#%\\")) table[c] = true;
+    for (const char c : std::string_view("\x7f/@,?#%\\")) table[static_cast<unsigned char>(c)] = true;
     return table;
   }();
   const bool has_port = std::ranges::count(text, ':') == 1;  // an IPv6 address has more

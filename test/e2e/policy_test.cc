@@ -170,22 +170,22 @@ TEST_F(Policy, DisableIsRefusedBeforeAnySocket) {
 
 // A demand that no connection with a token can meet: Kerberos would take the place of TLS.
 TEST_F(Policy, KerberosEncryptionThatIsDemandedIsRefusedBeforeAnySocket) {
-  FakePostgres fake("accept", true);
+  FakePostgres fake("accept", true), dialled_without_us("accept", true);
   Client client(environment_), bare{Environment()};
-  const std::string there = "host=" + std::string(kWriter) +
-                            " hostaddr=127.0.0.1 user=iam_user sslrootcert=" + server_.ca() +
-                            " port=" + std::to_string(fake.port());
-  const std::string demanded = there + " gssencmode=require";
-  const std::string without = bare.say({"connectdb", demanded});
+  const auto at = [&](const FakePostgres& server) {
+    return "host=" + std::string(kWriter) + " hostaddr=127.0.0.1 user=iam_user sslrootcert=" + server_.ca() +
+           " port=" + std::to_string(server.port());
+  };
+  const std::string there = at(fake), demanded = there + " gssencmode=require";
+  const std::string without = bare.say({"connectdb", at(dialled_without_us) + " gssencmode=require"});
   EXPECT_EQ(without.rfind("BAD ", 0), 0u) << without;
   if (without.find("not compiled in") != std::string::npos) GTEST_SKIP() << "this libpq has no Kerberos";
-  const std::string before = fake.log();
   for (const std::string& conninfo : {demanded, demanded + " passfile=pqmint:rds", demanded + " sslmode=require"}) {
     expect_contains(client.say({"connectdb", conninfo}), "BAD pqmint: gssencmode=require, and a token");
   }
   client.say({"setenv", "PGGSSENCMODE", "require"});
   expect_contains(client.say({"connectdb", there}), "BAD pqmint: gssencmode=require, and a token");
-  EXPECT_EQ(fake.log(), before);
+  EXPECT_EQ(fake.log(), "");
   EXPECT_EQ(client.say({"connectdb", there + " gssencmode=prefer"}), "OK");
 }
 

@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kPart = "s3cret-part-of-a-longer-one;";
 int g_unwiped = 0;
 
-void give_back(void* block) {
+[[maybe_unused]] void give_back(void* block) {
   const std::string_view bytes(static_cast<const char*>(block), block == nullptr ? 0 : malloc_usable_size(block));
   g_unwiped += bytes.find(kPart) != bytes.npos;
   free(block);
@@ -27,7 +27,13 @@ void give_back(void* block) {
 
 }  // namespace
 
-// Every block of this program is looked into when it is given back.
+// Every block of this program is looked into when it is given back. (ThreadSanitizer has allocators of its own.)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PQMINT_TEST_SEES_NO_BLOCKS
+#endif
+#endif
+#ifndef PQMINT_TEST_SEES_NO_BLOCKS
 void* operator new(size_t size) {
   if (void* block = malloc(size)) return block;
   throw std::bad_alloc();
@@ -38,6 +44,7 @@ void operator delete(void* block) noexcept {
 void operator delete(void* block, size_t) noexcept {
   give_back(block);
 }
+#endif
 
 namespace pqmint {
 namespace {
@@ -81,7 +88,7 @@ TEST(SecretType, LeavesNothingInItsRoom) {
 
 /// How many blocks were given back with the part in them.
 template <typename Text>
-int left_behind_by_growing() {
+[[maybe_unused]] int left_behind_by_growing() {
   Text text;
   g_unwiped = 0;
   for (int i = 0; i < 500; ++i) text.append(kPart);
@@ -91,8 +98,10 @@ int left_behind_by_growing() {
 }
 
 TEST(SecretType, GrowsWithoutLeavingAnythingBehind) {
+#ifndef PQMINT_TEST_SEES_NO_BLOCKS
   EXPECT_EQ(left_behind_by_growing<Secret>(), 0);
   EXPECT_GT(left_behind_by_growing<std::string>(), 3) << "it would be seen";
+#endif
   Secret secret;
   std::string whole;
   for (int i = 0; i < 100; ++i) {
