@@ -3,8 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace pqmint {
 
@@ -26,6 +30,31 @@ inline std::string lower(std::string_view text) {
 
 inline bool is_alphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/// A key or a token: printable characters, and no blank. Nothing cuts it off, and no line or header ends in it.
+inline bool is_graphic(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+/// A line end among them would end a header and begin another one.
+inline bool has_controls(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
+
+/// The number that all of `text` is, in decimal digits. Nothing if it is none, or none of the type.
+template <typename Number = int64_t>
+std::optional<Number> whole_number(std::string_view text) {
+  Number number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// The same as a count of something: at least 1, at most `most`; `usual` for what is none.
+inline int count_in(std::string_view text, int usual, int most) {
+  const auto number = whole_number<int>(text);
+  return number && *number >= 1 ? std::min(*number, most) : usual;
 }
 
 /// Letters, digits and the characters of `marks`.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "base/endpoint.h"
 #include "base/percent.h"
 #include "base/shown.h"
+#include "base/text.h"
 #include "base/words.h"
 #include "core/token.h"
 
@@ -101,15 +101,8 @@ std::string shortened(std::string_view text) {
   return quoted(text, 32);
 }
 
-std::optional<int64_t> number(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::optional<Error> set_seconds(int64_t& seconds, std::string_view key, std::string_view value, int64_t most) {
-  const auto given = number(value);
+  const auto given = whole_number(value);
   if (!given || *given < 1 || *given > most) {
     return Error{std::string(key) + "= in the token spec must be a number of seconds from 1 to " +
                  std::to_string(most)};
@@ -134,7 +127,7 @@ std::optional<Error> set_endpoint(TokenSpec& spec, std::string_view value) {
   const size_t colon = bracketed ? value.find(':', bracket) : value.rfind(':');
   std::string_view host = value.substr(0, colon);
   if (colon != value.npos) {
-    const auto port = number(value.substr(colon + 1));
+    const auto port = whole_number(value.substr(colon + 1));
     if (!port || *port < 1 || *port > 65535) {
       return Error{"endpoint= in the token spec must be a host name, or host:port with a port from 1 to 65535"};
     }

@@ -13,10 +13,6 @@
 namespace pqmint {
 namespace {
 
-/// What a PostgreSQL server takes as a password: its message may have 65,535 bytes (PG_MAX_AUTH_TOKEN_LENGTH), four of
-/// which are its length and one the end of the text. libpq itself has no limit.
-constexpr size_t kMostToken = 65'530;
-
 std::string_view without_line_end(std::string_view text) {
   if (text.ends_with('\n')) text.remove_suffix(1);
   if (text.ends_with('\r')) text.remove_suffix(1);
@@ -31,8 +27,8 @@ bool is_printable(char c) {
 std::string fault_of(std::string_view token, size_t printed) {
   const std::string size = std::to_string(printed) + (printed == 1 ? " byte" : " bytes");
   if (token.empty()) return printed == 0 ? "printed nothing" : "printed an empty line";
-  if (token.size() > kMostToken) {
-    return "printed " + size + ", and a token has " + std::to_string(kMostToken) + " at most, or no server takes it";
+  if (token.size() > kMostPassword) {
+    return "printed " + size + ", and a token has " + std::to_string(kMostPassword) + " at most, or no server takes it";
   }
   if (token.find_first_of("\r\n") != token.npos) {
     return "printed " + size + " in several lines, and a token is one line with nothing else beside it";

@@ -13,6 +13,9 @@ std::string digest(const char* algorithm, std::string_view text);
 /// Lower-case hexadecimal digits.
 std::string hex(std::string_view bytes);
 
+/// Base64, padded (RFC 4648, 4).
+std::string base64(std::string_view bytes);
+
 /// Base64 for URLs, without padding (RFC 4648, 5).
 std::string base64url(std::string_view bytes);
 

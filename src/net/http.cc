@@ -20,7 +20,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <memory>
 #include <new>
 
@@ -431,11 +430,7 @@ HttpOutcome exchange_with_retries(const std::function<HttpRequest()>& make, int 
 }
 
 int attempts_of(const Settings& settings) {
-  const std::string_view text = settings["max_attempts"];
-  int number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool good = failure == std::errc{} && end == text.data() + text.size();
-  return good && number >= 1 ? std::min(number, 10) : 3;
+  return count_in(settings["max_attempts"], 3, 10);
 }
 
 }  // namespace pqmint

@@ -7,9 +7,10 @@
 #include <json/writer.h>
 #include <string.h>
 
-#include <algorithm>
 #include <memory>
 #include <new>
+
+#include "base/text.h"
 
 namespace pqmint {
 namespace {
@@ -145,7 +146,7 @@ std::string_view text_in(const Json::Value& object, const char* key) {
 
 std::string_view key_in(const Json::Value& object, const char* key) {
   const std::string_view text = text_in(object, key);
-  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; }) ? text : std::string_view();
+  return is_graphic(text) ? text : std::string_view();
 }
 
 const Json::Value& object_in(const Json::Value& object, const char* key) {

@@ -51,6 +51,10 @@ struct Clock {
   }
 };
 
+/// The longest password that a PostgreSQL server takes, and so the longest token: its message may have 65,535 bytes
+/// (PG_MAX_AUTH_TOKEN_LENGTH), four of which are its length and one the end of the text. libpq itself has no limit.
+inline constexpr size_t kMostPassword = 65'530;
+
 /// What a source is asked. Everything is borrowed for the time of the call.
 struct Query {
   Settings settings;

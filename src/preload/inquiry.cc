@@ -50,8 +50,7 @@ Inquiry::Inquiry(const Libpq& libpq, const char* conninfo, Purpose purpose) {
   const Errand errand = purpose == Purpose::kConnection ? Errand::kCheck : Errand::kToken;
   if (prepare(libpq, asked.call, errand, target, claims) == Outlook::kStopped) {
     error_ = joined(target.refusal() ? target.refusal() : "out of memory");
-    char* text = error_.get();
-    for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n';) text[--end] = '\0';
+    cut_last_newlines(error_.get());
     return;
   }
   // libpq looks at it no earlier than at the end of a blocking connect's first step, after the network's first packet.

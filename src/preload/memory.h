@@ -48,6 +48,11 @@ Array<T> zeroed_array(size_t count) {
   return Array<T>(static_cast<T*>(calloc(count ? count : 1, sizeof(T))));
 }
 
+/// libpq's messages end in a newline, ours do not. Null is let be.
+inline void cut_last_newlines(char* text) {
+  for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n';) text[--end] = '\0';
+}
+
 /// libpq's own view of a setting: an empty value is no value.
 inline bool given(const char* text) {
   return text != nullptr && *text != '\0';

@@ -51,7 +51,7 @@ void explain_raised_mode(const Connection& known, PGconn* conn, const pqmint_ans
   const char* wanted = known.target.option("sslmode");
   Text said = copy_text(known.libpq->error_message(conn));
   if (!said || !answer->sslmode || !wanted || same_text(answer->sslmode, wanted) || !speaks_of_tls(said.get())) return;
-  for (char* end = said.get() + strlen(said.get()); end > said.get() && end[-1] == '\n';) *--end = '\0';
+  cut_last_newlines(said.get());
   const Text text =
       joined(said.get(), "\npqmint: a token travels inside verified TLS only: sslmode=", wanted,
              " was taken for verify-full; switch TLS on at the server, name its roots with sslrootcert=, or do without "
@@ -106,11 +106,13 @@ void explain_refusal(const Connection& known, PGconn* conn, const pqmint_answer*
   constexpr char kName[] = "pqmint: ";
   Text text(static_cast<char*>(malloc(strlen(said) + sizeof kName + strlen(why ? why : ""))));
   if (!text) return;
-  char* end = stpcpy(text.get(), said);
+  stpcpy(text.get(), said);
   cut_lines_with(text.get(), kSlotFolder);
-  end = text.get() + strlen(text.get());
-  if (why) stpcpy(stpcpy(end, kName), why);
-  while (end > text.get() && *end == '\0' && end[-1] == '\n') *--end = '\0';
+  if (why) {
+    stpcpy(stpcpy(text.get() + strlen(text.get()), kName), why);
+  } else {
+    cut_last_newlines(text.get());
+  }
   replace_message(libpq, conn, text.get());
 }
 

@@ -93,8 +93,8 @@ Result<AwsEndpoint> aws_endpoint(AwsService service, std::string_view region, co
                  " service of AWS; set region in the profile, or AWS_REGION"};
   }
   if (!is_global && !is_region_name(region)) {
-    return Error{"the region \"" + shown(region, 60) +
-                 "\" is not the name of a region; correct AWS_REGION or the profile's region"};
+    return Error{"the region " + quoted(region) +
+                 " is not the name of a region; correct AWS_REGION or the profile's region"};
   }
   const std::string signing_region(is_global ? "us-east-1" : region);
   if (const std::string_view own = settings[traits.setting]; !own.empty()) {

@@ -6,7 +6,6 @@
 // instances.
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/shown.h"
 #include "base/text.h"
@@ -30,17 +29,9 @@ constexpr std::string_view kTokenLife = "21600";  // s, as botocore asks for
 /// good for this long (botocore: 15 minutes and some at random).
 constexpr int64_t kStaticStability = 15 * 60;  // s
 
-int number_of(std::string_view text, int usual, int most) {
-  int number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool good = failure == std::errc{} && end == text.data() + text.size() && number >= 1;
-  return good ? std::min(number, most) : usual;
-}
-
 /// A token is sent back in a header, and must not become more than one.
 bool is_header_value(std::string_view token) {
-  return !token.empty() && token.size() <= 4096 &&
-         std::ranges::all_of(token, [](char c) { return c > ' ' && c <= '~'; });
+  return !token.empty() && token.size() <= 4096 && is_graphic(token);
 }
 
 /// What every step needs: either an answer with status 200, or why there is none.
@@ -48,8 +39,8 @@ class Imds {
  public:
   explicit Imds(const Query& query)
       : query_(query),
-        attempts_(number_of(query.settings["attempts"], 1, 10)),
-        timeout_(std::chrono::seconds(number_of(query.settings["timeout"], 1, 60))) {}
+        attempts_(count_in(query.settings["attempts"], 1, 10)),
+        timeout_(std::chrono::seconds(count_in(query.settings["timeout"], 1, 60))) {}
 
   /// False with an error or an absence in `outcome`.
   bool open(Result<Fetched>& outcome) {

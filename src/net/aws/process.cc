@@ -24,7 +24,7 @@ bool says_zone(std::string_view instant) {
 }  // namespace
 
 Result<Fetched> fetch_process(const Query& query) {
-  const std::string asker = "credential_process of profile \"" + shown(query.settings["profile"], 60) + "\"";
+  const std::string asker = "credential_process of profile " + quoted(query.settings["profile"]);
   const auto words = split_command(query.settings["command"]);
   if (!words) return Error{asker + ": " + words.error().text};
   // Arguments may hold secrets; the program's name does not.

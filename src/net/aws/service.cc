@@ -73,7 +73,7 @@ std::string why_unreachable(const HttpOutcome& outcome, const std::string& url) 
 
 std::string asker(const Settings& settings) {
   const std::string_view profile = settings["profile"];
-  return profile.empty() ? "" : "profile \"" + shown(profile, kShownName) + "\": ";
+  return profile.empty() ? "" : "profile " + quoted(profile) + ": ";
 }
 
 std::string cli_command(const char* command, const Settings& settings) {

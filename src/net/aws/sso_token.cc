@@ -19,16 +19,8 @@ namespace {
 constexpr int64_t kRefreshWindow = 15 * 60;  // s
 constexpr size_t kShownKey = 100;
 
-/// A line break would end the header that the token is sent in.
-bool fits_in_header(std::string_view text) {
-  for (const char c : text) {
-    if (c <= ' ' || c > '~') return false;
-  }
-  return !text.empty();
-}
-
 std::optional<int64_t> expiry_of(const Json::Value& token) {
-  if (!fits_in_header(text_in(token, "accessToken"))) return std::nullopt;
+  if (key_in(token, "accessToken").empty()) return std::nullopt;
   return parse_instant(text_in(token, "expiresAt"));
 }
 
@@ -59,7 +51,7 @@ Result<Document> refreshed(const Json::Value& old, const Query& query, const Dea
 
   const Document answer = parse_json_object(outcome.response.body.reveal()).value_or(Document());
   const int64_t life = number_in(answer, "expiresIn").value_or(0);
-  if (!fits_in_header(text_in(answer, "accessToken")) || life <= 0) {
+  if (key_in(answer, "accessToken").empty() || life <= 0) {
     return Error{"CreateToken: the answer holds no token (" + outcome.response.description() + ")"};
   }
   Document fresh(old);

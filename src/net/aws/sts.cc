@@ -139,11 +139,6 @@ std::string canonical_path(std::string_view path) {
   return out;
 }
 
-/// What may stand in a header: a line end in a key from a file would begin another one.
-bool is_header_value(std::string_view text) {
-  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
-}
-
 }  // namespace
 
 StsForm::StsForm(std::string_view action) : action_(action) {
@@ -184,7 +179,7 @@ Result<HttpRequest> sts_request(const StsForm& form, const Query& query, int64_t
   const UrlParts parts = parse_url(request.url).value();  // aws_endpoint() gives none that cannot be asked
   const SigningScope scope(now, endpoint->signing_region, "sts");
   const std::string_view token = query.signer->session_token != nullptr ? query.signer->session_token : "";
-  if (!is_header_value(query.signer->access_key_id) || !is_header_value(token)) {
+  if (has_controls(query.signer->access_key_id) || has_controls(token)) {
     return Error{"the access key id or the session token that should assume the role holds a line break; correct it"};
   }
   const std::string signed_headers =
@@ -250,7 +245,7 @@ Result<Fetched> parse_sts_answer(std::string_view xml, std::string_view action, 
   found.secret_access_key = Secret(children[1].value());
   found.session_token = Secret(children[2].value());
   const bool is_whole = std::ranges::none_of(
-      children, [](const XmlChild& child) { return child.value().empty() || !is_header_value(child.value()); });
+      children, [](const XmlChild& child) { return child.value().empty() || has_controls(child.value()); });
   if (!is_answer || !is_whole || !expires) {
     return Error{std::string(action) + ": the answer of STS holds no credentials; is there a proxy in between?"};
   }

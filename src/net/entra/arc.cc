@@ -14,6 +14,7 @@
 
 #include "base/descriptor.h"
 #include "base/shown.h"
+#include "base/text.h"
 #include "base/transfer.h"
 
 namespace pqmint {
@@ -46,8 +47,7 @@ Result<Secret> read_key(const std::string& path) {
   std::string_view text(bytes, static_cast<size_t>(std::max<ssize_t>(count, 0)));
   while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
   // It becomes a header, and a control character could end that.
-  const bool is_header = std::ranges::none_of(text, [](unsigned char c) { return c < ' ' || c == 0x7F; });
-  const bool is_good = !text.empty() && text.size() <= kMaxKey && is_header;
+  const bool is_good = !text.empty() && text.size() <= kMaxKey && !has_controls(text);
   Secret key(is_good ? text : std::string_view());
   explicit_bzero(bytes, sizeof bytes);
   if (!is_file) return fault("it is no regular file");

@@ -153,10 +153,7 @@ Result<Fetched> token_of(const Tool& tool, std::string_view token, std::optional
 std::string encoded_command(std::string_view script) {
   std::string wide;
   for (const char c : script) wide.append(1, c).append(1, '\0');
-  std::string out = base64url(wide);
-  for (char& c : out) c = c == '-' ? '+' : c == '_' ? '/' : c;
-  while (out.size() % 4 != 0) out += '=';
-  return out;
+  return base64(wide);
 }
 
 }  // namespace

@@ -87,14 +87,6 @@ std::string der_of(X509* certificate) {
   return out;
 }
 
-std::string base64(std::string_view bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  out.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                                 reinterpret_cast<const unsigned char*>(bytes.data()),
-                                                 static_cast<int>(bytes.size()))));
-  return out;
-}
-
 Result<Identity> read_identity(const Settings& settings) {
   const std::string path(settings["certificate_path"]);
   const std::string shown_path = "AZURE_CLIENT_CERTIFICATE_PATH (" + shown(path, kShownPath) + ")";
@@ -155,7 +147,7 @@ Result<Fetched> fetch_client_certificate(const Query& query) {
   }
   const std::string client(query.settings["client_id"]);
   const int64_t now = query.clock.now();
-  payload["aud"] = token_endpoint(query.settings);
+  payload["aud"] = tenant_url(query.settings, "token");
   payload["iss"] = client;
   payload["sub"] = client;
   payload["jti"] = random_uuid();

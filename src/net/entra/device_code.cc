@@ -22,10 +22,6 @@ constexpr int64_t kUsualInterval = 5;  // s, RFC 8628's own default
 constexpr int64_t kLongestLife = 900;  // s, as long as Entra's own codes live; more is no number to reckon with
 constexpr size_t kShownMessage = 600;
 
-std::string tenant_url(const Settings& settings, const char* endpoint) {
-  return std::string(settings["authority"]) + "/" + std::string(settings["tenant_id"]) + "/oauth2/v2.0/" + endpoint;
-}
-
 HttpOutcome post(const Query& query, const char* endpoint, const Secret& form) {
   HttpRequest request;
   request.method = "POST";

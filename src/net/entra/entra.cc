@@ -30,10 +30,6 @@ constexpr milliseconds kTry{15'000};
 constexpr int kRetries = 2;
 constexpr milliseconds kMostRetryAfter{5'000};
 
-/// PostgreSQL's server takes no longer password: its message may have 65,535 bytes (PG_MAX_AUTH_TOKEN_LENGTH), four of
-/// which are its length and one the end of the text.
-constexpr size_t kMaxToken = 65'530;
-
 /// No token lives as long; what is more is no number to reckon with.
 constexpr int64_t kMaxLife = 10 * 365 * 86'400;  // s
 
@@ -107,12 +103,17 @@ std::string first_sentence(std::string_view description, std::string_view proof)
   return said(description, 240, {proof});
 }
 
+/// What a token says of itself; nothing if it is none that can be read.
+std::optional<Document> claims_in(std::string_view token) {
+  const size_t first = token.find('.');
+  const size_t second = first == token.npos ? first : token.find('.', first + 1);
+  if (second == token.npos) return std::nullopt;
+  return parse_json_object(base64url_decode(token.substr(first + 1, second - first - 1)));
+}
+
 /// What the token file says of itself, which is what a federated credential must match.
 std::string claims_of_file(std::string_view token) {
-  const size_t first = token.find('.');
-  const size_t second = token.find('.', first + 1);
-  if (first == token.npos || second == token.npos) return "";
-  const auto claims = parse_json_object(base64url_decode(token.substr(first + 1, second - first - 1)));
+  const auto claims = claims_in(token);
   if (!claims) return "";
   std::string out = " (the file's token has";
   for (const char* name : {"iss", "sub", "aud"}) {
@@ -128,13 +129,6 @@ std::string claims_of_file(std::string_view token) {
 
 bool is_transient(long status) {
   return status == 408 || (status >= 500 && status != 501 && status != 505);
-}
-
-std::optional<int64_t> whole_number(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 /// `proof` is the secret or the assertion that the request carried.
@@ -205,14 +199,13 @@ std::string user_of(const Json::Value& claims) {
   for (const std::string_view name : {name_of_identity(text_in(claims, "xms_mirid")), text_in(claims, "upn"),
                                       text_in(claims, "preferred_username"), unique}) {
     // It becomes a C string and part of one line.
-    const bool is_plain = std::ranges::none_of(name, [](unsigned char c) { return c < ' ' || c == '\x7f'; });
-    if (!name.empty() && is_plain) return std::string(name);
+    if (!name.empty() && !has_controls(name)) return std::string(name);
   }
   return "";
 }
 
 bool is_password(std::string_view token) {
-  return !token.empty() && token.size() <= kMaxToken && is_made_of(token, "._~+/=-");
+  return !token.empty() && token.size() <= kMostPassword && is_made_of(token, "._~+/=-");
 }
 
 std::optional<int64_t> number_or_text(const Json::Value& object, const char* key) {
@@ -254,8 +247,8 @@ std::string resource_of(std::string_view scope) {
   return std::string(scope);
 }
 
-std::string token_endpoint(const Settings& settings) {
-  return std::string(settings["authority"]) + "/" + std::string(settings["tenant_id"]) + "/oauth2/v2.0/token";
+std::string tenant_url(const Settings& settings, const char* endpoint) {
+  return std::string(settings["authority"]) + "/" + std::string(settings["tenant_id"]) + "/oauth2/v2.0/" + endpoint;
 }
 
 Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::string, Secret>> proof,
@@ -273,7 +266,7 @@ Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::str
   const auto make = [&] {
     HttpRequest request;
     request.method = "POST";
-    request.url = token_endpoint(query.settings);
+    request.url = tenant_url(query.settings, "token");
     request.may_use_proxy = true;
     request.ca_bundle = query.settings["ca_bundle"];
     request.add_header("Content-Type", "application/x-www-form-urlencoded;charset=utf-8");
@@ -319,11 +312,8 @@ Result<Fetched> entra_token(std::string_view token, int64_t expires, int64_t ref
   found.token = Secret(token);
   found.expires = expires;
   found.refresh_at = refresh_at;
-  const size_t first = token.find('.');
-  const size_t second = first == token.npos ? first : token.find('.', first + 1);
-  if (second == token.npos) return found;  // not for us to read
-  const auto claims = parse_json_object(base64url_decode(token.substr(first + 1, second - first - 1)));
-  if (!claims) return found;
+  const auto claims = claims_in(token);
+  if (!claims) return found;  // not for us to read
   found.text = user_of(*claims);
   const std::string_view application =
       text_in(*claims, "appid").empty() ? text_in(*claims, "azp") : text_in(*claims, "appid");

@@ -27,8 +27,9 @@ std::string resource_of(std::string_view scope);
 Result<Fetched> request_token(const Query& query, std::vector<std::pair<std::string, Secret>> proof,
                               const std::function<void(HttpRequest&)>& adapt = nullptr);
 
-/// The URL that request_token() posts to; also the audience of a client assertion.
-std::string token_endpoint(const Settings& settings);
+/// An endpoint of the tenant's: "token", to which request_token() posts, and which is the audience of a client
+/// assertion; or "devicecode".
+std::string tenant_url(const Settings& settings, const char* endpoint);
 
 /// A token that a source got comes in with its life; Fetched goes out: the user name and the identity read from its
 /// claims (spec/azure.md 1.4 [R]; the signature is not checked, it is our own token). An error if the token is none

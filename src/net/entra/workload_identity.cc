@@ -43,7 +43,7 @@ Result<std::optional<Binding>> binding_of(const Settings& settings) {
   while (path.ends_with('/')) path.pop_back();
   binding.url = "https://" + (sni.empty() ? parts->authority : std::string(sni)) + path;
   if (const auto made = parse_url(binding.url); !made || (!sni.empty() && made->host != sni)) {
-    return Error{"AZURE_KUBERNETES_SNI_NAME is \"" + shown(sni, 80) + "\", and must be a host name; correct it"};
+    return Error{"AZURE_KUBERNETES_SNI_NAME is " + quoted(sni, 80) + ", and must be a host name; correct it"};
   }
   if (!sni.empty()) {
     const bool v6 = parts->host.find(':') != parts->host.npos;

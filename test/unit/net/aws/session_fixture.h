@@ -83,6 +83,15 @@ class SessionFixture : public CleanEnvironment {
     return found.error().text;
   }
 
+  /// What a refresh sends: JSON, unsigned.
+  static void expect_posted(const Heard& heard, const std::string& target, const Json::Value& body) {
+    EXPECT_EQ(heard.method, "POST");
+    EXPECT_EQ(heard.target, target);
+    EXPECT_EQ(heard.headers.at("content-type"), "application/json");
+    EXPECT_FALSE(heard.headers.contains("authorization"));
+    EXPECT_EQ(parse_json_object(heard.body), body) << heard.body;
+  }
+
   static std::string text_of(const std::string& path) {
     std::ifstream file(path);
     return {std::istreambuf_iterator<char>(file), {}};
